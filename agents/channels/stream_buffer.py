@@ -15,14 +15,14 @@ DEFAULT_CAPACITY_BYTES = 4 * 1024 * 1024
 class OutputBuffer:
     """Hold the bytes ``[low, high)`` of a stream; ``capacity`` bounds how many that may be."""
 
-    __slots__ = ("_bytes", "_capacity", "_ended", "_low", "_waiters", "on_room")
+    __slots__ = ("_bytes", "_capacity", "_closed", "_low", "_waiters", "on_room")
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY_BYTES) -> None:
         if capacity < 1:
             raise ValueError("a buffer without capacity never takes anything")
         self._bytes = bytearray()
         self._capacity = capacity
-        self._ended = False
+        self._closed = False
         self._low = 0
         self._waiters: list[asyncio.Future[None]] = []
         self.on_room: Callable[[], None] | None = None
@@ -44,13 +44,13 @@ class OutputBuffer:
         return self._capacity - len(self._bytes)
 
     @property
-    def ended(self) -> bool:
-        """The stream is complete: ``high`` is its length."""
-        return self._ended
+    def closed(self) -> bool:
+        """No byte will ever be added: ``high`` is the stream's length."""
+        return self._closed
 
     def append(self, data: bytes) -> None:
         """Add bytes at ``high``. Raises ``ValueError`` beyond ``room`` or after the end: the producer must look first."""
-        if self._ended:
+        if self._closed:
             raise ValueError("the stream has ended")
         if len(data) > self.room:
             raise ValueError("more bytes than the buffer has room for")
@@ -58,9 +58,9 @@ class OutputBuffer:
             self._bytes += data
             self._wake()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Say that nothing follows; those who wait are told."""
-        self._ended = True
+        self._closed = True
         self._wake()
 
     def acknowledge(self, offset: int) -> None:
@@ -90,9 +90,9 @@ class OutputBuffer:
         start = offset - self._low
         return bytes(self._bytes[start : start + limit])
 
-    async def wait_beyond(self, offset: int) -> bool:
-        """Wait until there is a byte at ``offset``; False if the stream ended without one."""
-        while self.high <= offset and not self._ended:
+    async def wait_beyond(self, offset: int) -> None:
+        """Return when there is a byte at ``offset`` or the stream is complete. Several tasks may wait."""
+        while self.high <= offset and not self._closed:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             try:
@@ -100,7 +100,6 @@ class OutputBuffer:
             finally:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
-        return self.high > offset
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
