@@ -4,18 +4,22 @@ What the messages are is in messages.py; transport and signatures are elsewhere.
 """
 
 import json
+import re
 import types
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from agents.protocol.errors import MalformedMessage
 from agents.protocol.fields import Items, Text, Whole
 
 _DEEPEST = 32
+_UTC_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{3}(?:[0-9]{3})?)?Z")
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def encode_record(record: Any) -> dict[str, Any]:
     return values if kind is None else {"type": kind, **values}
 
 
-def decode_record[Record](cls: type[Record], value: dict[str, Any]) -> Record:
+def decode_record(cls: type[Value], value: dict[str, Any]) -> Value:
     """Build a dataclass of the wire from a JSON object.
 
     Unknown fields are ignored unless the object's `crit` list names them; then, and for every field out of
@@ -86,9 +90,7 @@ def encode_message(message: Any) -> str:
     return dump_json(encode_record(message))
 
 
-def decode_message[Message](
-    text: str | bytes, accepted: Iterable[type[Message]], *, longest_bytes: int
-) -> Message:
+def decode_message(text: str | bytes, accepted: Iterable[type[Value]], *, longest_bytes: int) -> Value:
     """Read one message; its `type` must be among the accepted classes. Raises MalformedMessage."""
     value = parse_strict_json(text, longest_bytes=longest_bytes)
     kind = value.get("type")
@@ -212,7 +214,7 @@ def _decode_whole(name: str, constraint: Any, value: Any) -> int:
 
 
 def _decode_time(name: str, value: Any) -> datetime:
-    if not isinstance(value, str) or not value.endswith("Z") or not 20 <= len(value) <= 27 or not value.isascii():
+    if not isinstance(value, str) or not _UTC_TIME.fullmatch(value):
         raise MalformedMessage(f"{name} is not a time in UTC")
     try:
         return datetime.fromisoformat(value[:-1]).replace(tzinfo=UTC)
@@ -238,7 +240,8 @@ def is_clean_text(value: str, *, many_lines: bool = False) -> bool:
     """Tell whether a text has no control characters, no lone surrogates and, unless allowed, one line only."""
     for character in value:
         point = ord(character)
-        if point < 0x20 or 0x7F <= point < 0xA0 or 0xD800 <= point < 0xE000 or point in (0x2028, 0x2029):
-            if not (many_lines and character in "\n\t"):
-                return False
+        is_control = point < 0x20 or 0x7F <= point < 0xA0 or point in (0x2028, 0x2029)
+        is_surrogate = 0xD800 <= point < 0xE000
+        if is_surrogate or (is_control and not (many_lines and character in "\n\t")):
+            return False
     return True
