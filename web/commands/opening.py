@@ -1,0 +1,31 @@
+"""What every sub-command starts with: the settings, the databases, an actor for the command line."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from orchestrator.accounts.actor import Actor, ActorKind, Right
+from orchestrator.core.db import Database
+from orchestrator.core.settings import Settings
+from web.schema import migrate
+
+
+def command_line_actor() -> Actor:
+    """Whoever may run the command may read the database file, so every right; the audit names the account."""
+    return Actor(kind=ActorKind.SYSTEM, id=None, name=f"command line ({getpass.getuser()})", rights=frozenset(Right))
+
+
+@contextmanager
+def open_databases(settings: Settings) -> Generator[tuple[Database, Database], None, None]:
+    """Open and migrate the main database and the recordings; close them at the end."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.sqlalchemy_url)
+    record_database = Database(settings.recordings_url)
+    try:
+        migrate(database, record_database)
+        yield database, record_database
+    finally:
+        database.dispose()
+        record_database.dispose()

@@ -1,0 +1,33 @@
+"""The modules whose routers make up the program. Add a line here for each new page, API or socket module."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from fastapi import FastAPI
+
+PAGES = (
+    "web.pages.login",
+    "web.pages.set_up",
+    "web.pages.account",
+    "web.pages.settings",
+    "web.pages.audit",
+    "web.pages.board",
+    "web.pages.tickets",
+    "web.pages.customers",
+    "web.pages.knowledge",
+    "web.pages.search",
+    "web.pages.endpoints",
+    "web.pages.sessions",
+    "web.pages.consent",
+    "web.pages.health",
+)
+SOCKETS = ("web.sockets.link", "web.sockets.channel", "web.sockets.console", "web.sockets.watch", "web.sockets.live")
+API = ("web.api.router",)
+
+
+def include_routes(app: FastAPI, *, demo: bool) -> None:
+    """Include every router; the demo inbox only in ``fernwart demo``."""
+    names = (*PAGES, *SOCKETS, *API, *(("web.pages.demo",) if demo else ()))
+    for name in names:
+        app.include_router(import_module(name).router)

@@ -1,0 +1,46 @@
+"""The parts of the running program, put together once and reachable from every request as ``app.state.services``."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+
+from orchestrator.core.db import Database
+from orchestrator.core.events import Events
+from orchestrator.core.settings import Settings
+from orchestrator.core.signals import MemorySignals
+
+if TYPE_CHECKING:
+    from orchestrator.search.index import SearchIndexing
+    from sessions.keys import ServerKeys
+    from sessions.live.runtime import LiveRuntime
+    from web.links import RouteLinks
+
+
+@dataclass(slots=True)
+class Services:
+    """``blocking`` runs mail, jobs and other slow work, apart from the pool that serves the pages. ``write_slots`` bounds
+    how many requests may wait for the writer at once, so that its holder always finds a thread to finish in."""
+
+    settings: Settings
+    database: Database
+    record_database: Database
+    events: Events
+    signals: MemorySignals
+    blocking: ThreadPoolExecutor
+    hashing: ThreadPoolExecutor
+    keys: ServerKeys
+    links: RouteLinks
+    live: LiveRuntime
+    indexing: SearchIndexing
+    demo: bool = False
+    write_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(12))
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """Find the services of the program that serves this request or socket."""
+    return connection.app.state.services
