@@ -1,8 +1,9 @@
 """What a channel kind offers to the link: the seam between agents/channel_link.py and the kinds beside this file.
 
-Order of calls: `open_shell` once; then `write_input`, `resize`, reads of `output` in any order, from one event loop; after the
-process has ended `wait_exit` returns at once for ever. `kill_tree` may be called at any time, also twice, and returns when no
-process of the channel is left. After it `wait_exit` returns and `output` is closed: all bytes that were read stay readable.
+Order of calls: `open_shell` once; then `write_input`, `resize`, reads of `output` in any order, from one event loop;
+after the process has ended `wait_exit` returns at once for ever. `kill_tree` may be called at any time, also twice,
+and returns when no process of the channel is left. After it `wait_exit` returns and `output` is closed: all bytes
+that were read stay readable.
 Units: offsets are raw bytes from the stream's start.
 """
 
@@ -79,8 +80,9 @@ class ShellChannel(Protocol):
         ...
 
     async def write_input(self, data: bytes) -> None:
-        """Write all of data to the terminal; returns when it took everything. Cancelled in the middle, what was taken is in
-        `input_applied`. After the process ended, input is counted as applied and dropped. Never called concurrently.
+        """Write all of data to the terminal; returns when it took everything. Cancelled in the middle, what was
+        taken is in `input_applied`. After the process ended, input is counted as applied and dropped. Never called
+        concurrently.
         """
         ...
 
@@ -101,5 +103,6 @@ class ShellOpener(Protocol):
     """How the link starts a shell; agents.channels.shell.open_shell is the real one."""
 
     async def __call__(self, *, user: str, columns: int, rows: int, marks_nonce: str) -> ShellChannel:
-        """Start the login shell of the user. Raises agents.errors.AgentError subclasses with a sentence for a technician."""
+        """Start the login shell of the user. Raises agents.errors.AgentError subclasses with a sentence for a
+        technician."""
         ...

@@ -6,11 +6,12 @@ The order on every new socket (wire.md section 4, without the copy of input):
     server → resumed | error where output goes on (`output`, within out_lo..out_hi); input goes on at `applied`
     agent  → binary output from `output`;  server → binary input from `applied`
 
-Offsets count raw bytes from the stream's start, each direction alone. `output_ack` = durably recorded; `input_ack` = the
-terminal took it. At most limits.INPUT_CREDIT_BYTES of input may be unacknowledged. `exit` is a state, repeated after every
-`resumed` once the process has ended; `fin` = output and exit are on record, the agent may forget the channel.
-Dropping input: the server sends `rebase{generation}` and no input until `rebased` of that generation says where the stream
-of input stands; the agent throws away what was received and not applied.
+Offsets count raw bytes from the stream's start, each direction alone. `output_ack` = durably recorded; `input_ack` =
+the terminal took it. At most limits.INPUT_CREDIT_BYTES of input may be unacknowledged. `exit` is a state, repeated
+after every `resumed` once the process has ended; `fin` = output and exit are on record, the agent may forget the
+channel.
+Dropping input: the server sends `rebase{generation}` and no input until `rebased` of that generation says where the
+stream of input stands; the agent throws away what was received and not applied.
 """
 
 from dataclasses import dataclass

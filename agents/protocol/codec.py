@@ -125,9 +125,7 @@ def _check_depth(value: Any, depth: int) -> None:
 @cache
 def _specs(cls: type[Any]) -> tuple[_Field, ...]:
     hints = get_type_hints(cls, include_extras=True)
-    return tuple(
-        _Field(f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING) for f in fields(cls)
-    )
+    return tuple(_Field(f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING) for f in fields(cls))
 
 
 def _split(hint: Any) -> tuple[Any, Any]:

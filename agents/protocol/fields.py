@@ -9,7 +9,8 @@ from agents.protocol import limits
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string between two lengths (characters); without `pattern`, printable characters and, if allowed, newlines and tabs."""
+    """A string between two lengths (characters); without `pattern`, printable characters and, if allowed, newlines
+    and tabs."""
 
     longest: int
     shortest: int = 0

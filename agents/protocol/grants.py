@@ -1,6 +1,7 @@
 """Request and grant: the two documents of the server that decide what an agent does, and the pure check of a grant.
 
-Remembering used nonces and revoked grants is the agent's ledger (agents/grants.py); wording the request for people is the server's.
+Remembering used nonces and revoked grants is the agent's ledger (agents/grants.py); wording the request for people
+is the server's.
 """
 
 from dataclasses import dataclass
@@ -58,8 +59,8 @@ class Request:
     """What the technician asks; the mail, the page and the prompt show these fields and nothing else.
 
     `audience` is the fingerprint of the agent's key. `desk` is the name of the company that offers the support.
-    `administrator` says that the OS user may become root, `protected` is that of HostFacts, `consent` the machine's own rule,
-    `clock_is_off` that the agent's clock differed by more than 10 minutes.
+    `administrator` says that the OS user may become root, `protected` is that of HostFacts, `consent` the machine's
+    own rule, `clock_is_off` that the agent's clock differed by more than 10 minutes.
     """
 
     version: Counter
@@ -95,8 +96,8 @@ class Request:
 class Grant:
     """The signed form of a consent: what this agent may do in this session, once, from now on.
 
-    `nonce` is the agent's answer to `open_session`. `max_seconds` counts from acceptance by the agent, `grace_seconds` is how long
-    channels live without a link. With `clock_is_wrong`, not-before and expiry do not count.
+    `nonce` is the agent's answer to `open_session`. `max_seconds` counts from acceptance by the agent,
+    `grace_seconds` is how long channels live without a link. With `clock_is_wrong`, not-before and expiry do not count.
     """
 
     version: Counter
@@ -154,7 +155,8 @@ def sign_grant(key: SigningKey, grant: Grant) -> str:
 
 
 def read_grant(token: str, key: PublicKey) -> Grant:
-    """Verify and read a grant. Raises GrantRefused(UNREADABLE): bad signature, type, field or unknown critical field."""
+    """Verify and read a grant. Raises GrantRefused(UNREADABLE): bad signature, type, field or unknown critical
+    field."""
     try:
         return decode_record(Grant, _refuse_strangers(Grant, read_jws(token, key, DocumentType.GRANT)))
     except (SignatureRefused, MalformedMessage) as exc:
@@ -183,9 +185,7 @@ def check_grant(grant: Grant, view: AgentView) -> None:
     _require(grant.session_id == view.session_id, GrantRefusal.OTHER_SESSION, "grant is for another session")
     _require(grant.nonce in view.issued_nonces, GrantRefusal.UNKNOWN_NONCE, "grant answers no nonce of this agent")
     _require(
-        grant.request_sha256 == view.request_sha256
-        and grant.ticket == request.ticket
-        and grant.technician == request.technician,
+        grant.request_sha256 == view.request_sha256 and grant.ticket == request.ticket and grant.technician == request.technician,
         GrantRefusal.OTHER_REQUEST,
         "grant is for another request",
     )
@@ -206,9 +206,7 @@ def _check_extent(grant: Grant, request: Request) -> None:
         raise GrantRefused(GrantRefusal.SCOPE, "grant has a scope that is not known") from exc
     _require(bool(grant.scopes), GrantRefusal.SCOPE, "grant has no scope")
     _require(
-        is_narrowing(request.scopes, grant.scopes)
-        and grant.user == request.user
-        and grant.max_seconds <= request.minutes * 60,
+        is_narrowing(request.scopes, grant.scopes) and grant.user == request.user and grant.max_seconds <= request.minutes * 60,
         GrantRefusal.WIDENED,
         "grant is wider than what was asked",
     )

@@ -1,8 +1,8 @@
 """Challenge and proof both ways at the start of every link: pure functions, used by both sides.
 
-Both sign the same transcript under different labels: version, both nonces, the identities of both sides and of the recovery
-key, the server's instance and epoch, and SHA-256 of the server certificate that the agent saw. A relay with a certificate of
-its own makes the agent's view differ from what the server accepts.
+Both sign the same transcript under different labels: version, both nonces, the identities of both sides and of the
+recovery key, the server's instance and epoch, and SHA-256 of the server certificate that the agent saw. A relay with
+a certificate of its own makes the agent's view differ from what the server accepts.
 """
 
 from collections.abc import Callable
@@ -159,9 +159,7 @@ def make_proof(
     return Proof(signature=signature, host=host, enrol=enrol, channels=channels)
 
 
-def check_proof(
-    hello: Hello, proof: Proof, transcript: Transcript, *, is_own_certificate: Callable[[str], bool]
-) -> PublicKey:
+def check_proof(hello: Hello, proof: Proof, transcript: Transcript, *, is_own_certificate: Callable[[str], bool]) -> PublicKey:
     """Check the agent's proof and the certificate it saw; return the agent's key. Raises HandshakeRefused.
 
     `is_own_certificate` gets the digest the agent told, empty on plain loopback, and answers whether it is ours.

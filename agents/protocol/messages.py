@@ -1,7 +1,7 @@
 """Every message of the control link, as frozen values, and the sets each side may send.
 
-The channel's text control is in channel_messages.py, the signed documents in grants.py and words.py; how a message becomes
-text is in codec.py. The order of a link:
+The channel's text control is in channel_messages.py, the signed documents in grants.py and words.py; how a message
+becomes text is in codec.py. The order of a link:
 
     agent  → hello
     server → challenge      (signed over the transcript of handshake.py)
@@ -73,7 +73,7 @@ class LinkRefusal(StrEnum):
     """Why the server ends a link during the handshake."""
 
     VERSION = "version"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105 (a word of the wire, no password)
     KNOWN_KEY = "known_key"
     UNKNOWN_KEY = "unknown_key"
     PROOF = "proof"
@@ -173,8 +173,9 @@ class HeldChannel:
 class Hello:
     """Agent → server, first. Holds nothing secret: the server has not proved itself yet.
 
-    `certificate_sha256` is that of the certificate (DER) the agent saw, empty on plain loopback. `instance` is random per agent
-    process, `epoch` the highest the agent has seen from this server (1 when new), `clock_at` its wall clock.
+    `certificate_sha256` is that of the certificate (DER) the agent saw, empty on plain loopback. `instance` is
+    random per agent process, `epoch` the highest the agent has seen from this server (1 when new), `clock_at` its
+    wall clock.
     """
 
     TYPE: ClassVar[str] = "hello"
@@ -369,7 +370,8 @@ class OpenChannel:
 
 @dataclass(frozen=True, slots=True)
 class ChannelOpened:
-    """Agent → server: the shell runs. The channel's own `resume` repeats nonce, shell and marked, ahead of the first byte."""
+    """Agent → server: the shell runs. The channel's own `resume` repeats nonce, shell and marked, ahead of the first
+    byte."""
 
     TYPE: ClassVar[str] = "channel_opened"
     channel_id: Identifier
@@ -382,7 +384,8 @@ class ChannelOpened:
 
 @dataclass(frozen=True, slots=True)
 class ChannelFailed:
-    """Agent → server: the channel was not opened, or was lost for good; `refusal` is a GrantRefusal when code is grant."""
+    """Agent → server: the channel was not opened, or was lost for good; `refusal` is a GrantRefusal when code is
+    grant."""
 
     TYPE: ClassVar[str] = "channel_failed"
     channel_id: Identifier

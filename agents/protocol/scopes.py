@@ -3,8 +3,8 @@
     diagnostics · terminal · terminal.admin · terminal:TARGET · files.read:/PATH · files.write:/PATH
     desktop.view · desktop.control · tunnel:HOST:PORT
 
-A scope has exactly one way to be written; everything else is refused. `terminal.admin` includes `terminal`, `desktop.control`
-includes `desktop.view`, a path includes what lies below it; nothing else includes anything.
+A scope has exactly one way to be written; everything else is refused. `terminal.admin` includes `terminal`,
+`desktop.control` includes `desktop.view`, a path includes what lies below it; nothing else includes anything.
 """
 
 import ipaddress
@@ -74,7 +74,8 @@ def parse_scope(text: str) -> Scope:
 
 
 def is_canonical_path(path: str) -> bool:
-    """Tell whether a path is absolute and has no empty, `.` or `..` part, no trailing slash and no control character."""
+    """Tell whether a path is absolute and has no empty, `.` or `..` part, no trailing slash and no control
+    character."""
     if path == "/":
         return True
     if not path.startswith("/") or len(path) > 1000 or "\\" in path or not is_clean_text(path):
@@ -83,7 +84,8 @@ def is_canonical_path(path: str) -> bool:
 
 
 def covers(granted: Iterable[str], action: str) -> bool:
-    """Tell whether an action, written as a scope, is inside the granted scopes. Never raises: what cannot be read covers nothing.
+    """Tell whether an action, written as a scope, is inside the granted scopes. Never raises: what cannot be read
+    covers nothing.
 
     For files the action is the exact path that is read or written, after the caller has resolved links.
     """

@@ -118,8 +118,8 @@ def make_jws(key: SigningKey, kind: DocumentType, payload: Mapping[str, Any]) ->
 def read_jws(token: str, key: PublicKey, kind: DocumentType) -> dict[str, Any]:
     """Verify a compact JWS and return its payload.
 
-    Refuses (SignatureRefused) any algorithm but Ed25519, another `typ`, another key, header members that are not ours (also
-    every `crit`), duplicate JSON keys in header or payload, and bad base64.
+    Refuses (SignatureRefused) any algorithm but Ed25519, another `typ`, another key, header members that are not
+    ours (also every `crit`), duplicate JSON keys in header or payload, and bad base64.
     """
     parts = token.split(".")
     if len(token) > limits.DOCUMENT_BYTES or len(parts) != 3 or not token.isascii():

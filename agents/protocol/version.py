@@ -6,7 +6,7 @@ PROTOCOL_VERSION = 1
 SUPPORTED_VERSIONS = (1,)
 
 LINK_PATH = "/agent/v1/link"
-CHANNEL_TOKEN_HEADER = "X-Fernwart-Channel-Token"
+CHANNEL_TOKEN_HEADER = "X-Fernwart-Channel-Token"  # noqa: S105 (the name of a header, no password)
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")

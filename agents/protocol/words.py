@@ -12,8 +12,8 @@ WORD_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What the agent saw of a channel: bytes and SHA-256 of all raw output, how the process ended (None = unknown), and why
-    the channel closed (`exit`, `revoked`, `stopped`, `time`, `grace`, `unwanted`, `refused`, `shutdown`).
+    """What the agent saw of a channel: bytes and SHA-256 of all raw output, how the process ended (None = unknown),
+    and why the channel closed (`exit`, `revoked`, `stopped`, `time`, `grace`, `unwanted`, `refused`, `shutdown`).
     """
 
     version: Counter
