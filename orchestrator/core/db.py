@@ -128,6 +128,7 @@ class Database:
             try:
                 yield ReadUnit(session, self.clock.now())
             finally:
+                session.expunge_all()  # what was read stays readable; a rollback would expire it
                 session.rollback()
 
     @contextmanager
