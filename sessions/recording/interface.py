@@ -209,6 +209,11 @@ class ChannelRecorder(Protocol):
         """Record a new size of the terminal."""
         ...
 
+    def note_input(self, data: bytes, at: float) -> None:
+        """Say that a technician's input was sent to the agent. It is not recorded: only whether it ended a line counts, for
+        telling that marks were lost."""
+        ...
+
     async def close(self, *, exit_status: int | None, word: AgentWord | None, reason: str = "") -> RecordingHead:
         """Write everything that waits and the exit record, and return the chain's head when both are durable.
 
