@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, TypeDecorator, Uuid, create_engine, event, text
+import structlog
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, TypeDecorator, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -25,6 +26,8 @@ from orchestrator.core.clock import Clock, SystemClock
 from orchestrator.core.errors import Unavailable
 from orchestrator.core.events import Event, Events
 from orchestrator.core.ids import new_id
+
+log = structlog.get_logger(__name__)
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -55,8 +58,8 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-IdKey = Annotated[str, mapped_column(Uuid(as_uuid=False), primary_key=True, default=new_id)]
-Ref = Annotated[str, mapped_column(Uuid(as_uuid=False))]
+IdKey = Annotated[str, mapped_column(String(36), primary_key=True, default=new_id)]
+Ref = Annotated[str, mapped_column(String(36))]
 Short = Annotated[str, mapped_column(String(200))]
 Moment = Annotated[datetime, mapped_column(UTCDateTime())]
 
@@ -164,6 +167,7 @@ def _translated() -> Generator[None, None, None]:
     try:
         yield
     except (OperationalError, PoolTimeout) as exc:
+        log.error("database refused", reason=str(exc).splitlines()[0])
         raise Unavailable("The database cannot be used right now. Try again in a moment.") from exc
 
 

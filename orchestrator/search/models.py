@@ -12,7 +12,8 @@ from orchestrator.core.db import Base
 
 
 class SearchRow(Base):
-    """``kind``: ticket, entry, article, contact, organisation, endpoint, command. ``stems`` holds German and English stems."""
+    """``kind``: ticket, entry, article, contact, organisation, endpoint, command. ``stems`` holds the
+    stems of the body, ``title_stems`` those of the title and the token ``kind<kind>``, by which a search stays within a kind."""
 
     __tablename__ = "search_documents"
 
@@ -26,6 +27,7 @@ class SearchRow(Base):
     language: Mapped[str | None] = mapped_column(String(5))
     title: Mapped[str] = mapped_column(String(600))
     body: Mapped[str] = mapped_column(Text)
+    title_stems: Mapped[str] = mapped_column(Text)
     stems: Mapped[str] = mapped_column(Text)
     happened_at: Mapped[datetime]
 
