@@ -40,7 +40,7 @@ __fw_newest_line() {
 
 # A line starts. Runs in the sub-shell of PS0: the line is in the history, nothing of it has run.
 __fw_start() {
-  { local _fw_status=$?; set +eauxv; LC_ALL=C; } 2>/dev/null
+  { local _fw_status=$?; set +eauxvET; LC_ALL=C; } 2>/dev/null
   local REPLY directory _fw_entry _fw_line
   __fw_newest_line || _fw_line=$'\1?'
   __fw_encode "$PWD"
@@ -67,7 +67,7 @@ __fw_apply_history_rules() {
 
 # First in PROMPT_COMMAND: the user's own `history -a` then sees a history that follows the user's rules.
 __fw_end() {
-  { local _fw_status=$? -; set +eauxv; } 2>/dev/null
+  { local _fw_status=$? -; set +eauxvET; } 2>/dev/null
   [[ ${_fw_running-} ]] && __fw_finish "$_fw_status"
   return 0
 }
@@ -75,7 +75,7 @@ __fw_end() {
 # Last in PROMPT_COMMAND. Holds back HISTCONTROL and HISTIGNORE while the next line is read, so that every line gets an
 # entry whose text can be reported; PS0 gives them back before the line runs.
 __fw_begin() {
-  { local _fw_status=$? -; set +eauxv; } 2>/dev/null
+  { local _fw_status=$? -; set +eauxvET; } 2>/dev/null
   local REPLY prompt='\!'
   if [[ ${_fw_running-} ]]; then
     # The first element of PROMPT_COMMAND was overwritten by somebody.
@@ -85,7 +85,9 @@ __fw_begin() {
   if [[ ! ${_fw_rules_held-} ]]; then
     _fw_histcontrol=${HISTCONTROL-} _fw_histignore=${HISTIGNORE-} _fw_rules_held=1
   fi
-  HISTCONTROL= HISTIGNORE=
+  # A readonly one stays: then a line that it keeps out of the history is reported without its text.
+  [[ ${HISTCONTROL@a} == *r* ]] || HISTCONTROL=
+  [[ ${HISTIGNORE@a} == *r* ]] || HISTIGNORE=
   [[ ${PS0-} == "$_fw_ps0"* ]] || PS0=$_fw_ps0${PS0-}
   # The number the next entry will have; no sub-shell needed.
   _fw_next_entry=${prompt@P}
@@ -94,10 +96,22 @@ __fw_begin() {
   return 0
 }
 
-# Put the hooks in their places. PS0 comes first: with a readonly PROMPT_COMMAND the lines are still reported, each
-# status then comes with the next line.
+# Put the hooks in their places, after the user's files were read. PS0 comes first: with a readonly PROMPT_COMMAND the lines
+# are still reported, each status then comes with the next line.
+#
+# What stands in front of the user's PS0 (_fw_ps0) gives HISTCONTROL and HISTIGNORE back and brings a lost PROMPT_COMMAND
+# back, then counts, then reports the line. The subscript of an empty associative array is the one place where `:=` runs in
+# the shell itself and prints nothing. A readonly variable is left out: assigning to it would end the expansion.
 __fw_hook() {
+  local -; set +eauxvET
+  if [[ ! $_fw_ps0 ]]; then
+    [[ ${HISTCONTROL@a} == *r* ]] || _fw_ps0+='${_fw_nothing[k${HISTCONTROL:=$_fw_histcontrol}]-}'
+    [[ ${HISTIGNORE@a} == *r* ]] || _fw_ps0+='${_fw_nothing[k${HISTIGNORE:=$_fw_histignore}]-}'
+    [[ ${PROMPT_COMMAND@a} == *r* ]] || _fw_ps0+='${_fw_nothing[k${PROMPT_COMMAND:=__fw_end;__fw_begin}]-}'
+    _fw_ps0+='${_fw_none[_fw_running=1,++_fw_sequence,0]-}$(__fw_start)'
+  fi
   [[ ${PS0-} == "$_fw_ps0"* ]] || PS0=$_fw_ps0${PS0-}
+  [[ ${PROMPT_COMMAND@a} != *r* ]] || return 0
   if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)); then
     local command
     local -a kept=()
@@ -110,11 +124,5 @@ __fw_hook() {
   fi
 } 2>/dev/null
 
-# What stands in front of the user's PS0. The subscript of an empty associative array is the one place where `:=` runs in
-# the shell itself and prints nothing: it gives HISTCONTROL and HISTIGNORE back and brings a lost PROMPT_COMMAND back.
 declare -A _fw_nothing=()
-_fw_sequence=0 _fw_running= _fw_rules_held= _fw_next_entry= _fw_histcontrol= _fw_histignore=
-_fw_ps0='${_fw_nothing[k${HISTCONTROL:=$_fw_histcontrol}]-}'
-_fw_ps0+='${_fw_nothing[k${HISTIGNORE:=$_fw_histignore}]-}'
-_fw_ps0+='${_fw_nothing[k${PROMPT_COMMAND:=__fw_end;__fw_begin}]-}'
-_fw_ps0+='${_fw_none[_fw_running=1,++_fw_sequence,0]-}$(__fw_start)'
+_fw_sequence=0 _fw_ps0= _fw_running= _fw_rules_held= _fw_next_entry= _fw_histcontrol= _fw_histignore=

@@ -71,6 +71,7 @@ class RecordedExit(RecordBase):
 
 class CommandRow(RecordBase):
     """One recorded command line; an index into the recording, not proof. ``line`` is None when the shell did not say.
+    ``seq`` counts rows, ``shell_sequence`` is the number that the shell gave the line in its marks.
     ``flags`` as in docs/protocol: next-line, no-end-mark, shell-ended, cut:N, damaged, text-unknown, nested."""
 
     __tablename__ = "commands"
@@ -78,6 +79,7 @@ class CommandRow(RecordBase):
     channel_id: Mapped[Ref] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     session_id: Mapped[Ref] = mapped_column(index=True)
+    shell_sequence: Mapped[int | None]
     line: Mapped[str | None] = mapped_column(Text)
     line_length: Mapped[int] = mapped_column(default=0)
     directory: Mapped[str | None] = mapped_column(String(4096))
