@@ -86,8 +86,10 @@ def page(request: Request, template: str, context: object, *, status: int = 200,
     wanted = fragment if fragment is not None and is_htmx(request) else None
     if wanted is not None:
         names["request"] = request
-        block = templates.env.get_template(template).blocks[wanted]
-        jinja_context = templates.env.get_template(template).new_context(names)
+        source = templates.env.get_template(template)
+        jinja_context = source.new_context(names)
+        next(source.root_render_func(jinja_context), None)  # runs the imports of macros at the top of the file
+        block = source.blocks[wanted]
         response: HTMLResponse = HTMLResponse("".join(block(jinja_context)), status_code=status, headers=dict(headers or {}))
     else:
         response = templates.TemplateResponse(request, template, names, status_code=status, headers=dict(headers or {}))

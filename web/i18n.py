@@ -6,11 +6,14 @@ dates and durations (`web/moments.py`), addresses of static files (`web/static_f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from orchestrator.core import i18n
 from orchestrator.core.i18n import Language
@@ -46,12 +49,25 @@ def build_environment(language: Language, *, page_globals: Mapping[str, object])
         cache_size=-1,
     )
     words = i18n.translator(language)
-    install: Callable[..., None] = environment.install_gettext_callables  # type: ignore[attr-defined]  # set by jinja2.ext.i18n
-    install(words.gettext, words.ngettext, newstyle=True)
-    environment.globals.update(page_globals)
+    extended: Any = environment  # jinja2.ext.i18n adds the next method when it is loaded.
+    extended.install_gettext_callables(words.gettext, words.ngettext, newstyle=True)
+    environment.globals.update({name: value for name, value in page_globals.items() if value is not None})
+    environment.globals["url_for"] = url_for
     environment.globals["language"] = str(language)
     moments.register(environment, language)
     return environment
+
+
+@pass_context
+def url_for(context: Context, name: str, /, *, query: Mapping[str, object] | None = None, **path: object) -> str:
+    """Return the address of a route as a path, never with a host: pages follow whatever name they were reached by.
+
+    `query` adds a query string; empty values are left out, sequences repeat their name.
+    """
+    request = context["request"]
+    address = str(request.app.url_path_for(name, **path))
+    wanted = {key: value for key, value in (query or {}).items() if value not in (None, "", [], ())}
+    return f"{address}?{urlencode(wanted, doseq=True)}" if wanted else address
 
 
 def choose_language(*, chosen: str | None, accept_language: str | None, fallback: Language) -> Language:

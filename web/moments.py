@@ -1,7 +1,7 @@
 """Dates, times and durations as the reader reads them: own zone, own language.
 
 Here: template filters for moments and spans. Not here: clocks (`orchestrator/core/clock.py`), deadlines (tickets).
-The zone comes from the page's `chrome.zone`, so every page that shows a moment has a `chrome`.
+The reader's zone and the time of the request come from the names `time_zone` and `now` that every page has.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def write_span(seconds: float, *, language: Language) -> str:
         return words("%(number)s min", number=whole // _MINUTE)
     if whole < _DAY:
         hours, minutes = divmod(whole // _MINUTE, 60)
-        return words("%(hours)s h %(minutes)s min", hours=hours, minutes=minutes) if minutes else words("%(number)s h", number=hours)
+        if minutes:
+            return words("%(hours)s h %(minutes)s min", hours=hours, minutes=minutes)
+        return words("%(number)s h", number=hours)
     days, hours = divmod(whole // _HOUR, 24)
     return words("%(days)s d %(hours)s h", days=days, hours=hours) if hours else words("%(number)s d", number=days)
 
@@ -101,10 +103,10 @@ def register(environment: Environment, language: Language) -> None:
     """Add the filters `when`, `exact`, `day`, `span`, `since`, `size` and `iso` to a template environment."""
 
     def _zone(context: Context) -> ZoneInfo:
-        return context["chrome"].zone
+        return find_zone(context["time_zone"])
 
     def _now(context: Context) -> datetime:
-        return context["chrome"].now
+        return context["now"]
 
     @pass_context
     def when(context: Context, moment: datetime) -> str:

@@ -1,0 +1,72 @@
+// Live regions: one WebSocket tells which topics changed, and every region of that topic fetches itself again through htmx.
+// We say {"subscribe": ["ticket:2026-000123-4", "board"]}; the server says {"topic": "board"}. A message carries no content,
+// so losing one loses nothing: after a new connection everything is fetched once.
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15000;
+const COLLECT_MS = 60;
+
+let socket = null;
+let wait = FIRST_WAIT_MS;
+let wasConnected = false;
+const due = new Set();
+let timer = 0;
+
+const topicsOf = (element) => (element.dataset.topic ?? "").split(/\s+/).filter(Boolean);
+const regions = () => [...document.querySelectorAll("[data-topic]")];
+
+function renew(wanted) {
+  for (const region of regions()) {
+    if (wanted === null || topicsOf(region).some((topic) => wanted.has(topic))) region.dispatchEvent(new CustomEvent("live"));
+  }
+}
+
+function collect(topic) {
+  due.add(topic);
+  timer ||= setTimeout(() => { timer = 0; const now = new Set(due); due.clear(); renew(now); }, COLLECT_MS);
+}
+
+function subscribe() {
+  const topics = [...new Set(regions().flatMap(topicsOf))];
+  if (topics.length && socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ subscribe: topics }));
+}
+
+function showOffline(offline) {
+  const note = document.getElementById("offline");
+  if (!note) return;
+  note.toggleAttribute("data-shown", offline);
+  note.textContent = offline ? note.dataset.text : "";
+}
+
+function open(path) {
+  const address = new URL(path, location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  socket = new WebSocket(address);
+  socket.addEventListener("open", () => {
+    wait = FIRST_WAIT_MS;
+    subscribe();
+    showOffline(false);
+    if (wasConnected) renew(null);
+    wasConnected = true;
+  });
+  socket.addEventListener("message", (event) => {
+    let message;
+    try { message = JSON.parse(event.data); } catch { return; }
+    if (typeof message.topic === "string") {
+      collect(message.topic);
+      document.dispatchEvent(new CustomEvent("fernwart:topic", { detail: message }));
+    }
+  });
+  socket.addEventListener("close", (event) => {
+    if (event.code === 4401 || event.code === 1008) { location.reload(); return; }
+    showOffline(wasConnected);
+    setTimeout(() => open(path), wait * (0.7 + Math.random() * 0.6));
+    wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+  });
+}
+
+export function connect(path) {
+  if (regions().length === 0) return;
+  open(path);
+  document.addEventListener("htmx:after:swap", subscribe);
+}
