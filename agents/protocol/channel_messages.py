@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from agents.protocol.fields import Columns, Counter, ExitStatus, Identifier, Line, Offset, Rows, ShortLine
+from agents.protocol.fields import Columns, Counter, ExitStatus, Identifier, Line, MarksNonce, Offset, Rows, ShortLine
 
 
 class ChannelError(StrEnum):
@@ -45,7 +45,7 @@ class ChannelResume:
     out_lo: Offset
     out_hi: Offset
     applied: Offset
-    marks_nonce: Identifier
+    marks_nonce: MarksNonce
     shell: ShortLine
     marked: bool
 

@@ -44,9 +44,8 @@ Fingerprint = Annotated[str, Text(50, 50, re.compile(r"SHA256:[A-Za-z0-9+/]{43}"
 Digest = Annotated[str, Text(64, 64, re.compile(r"[0-9a-f]+"))]
 OptionalDigest = Annotated[str, Text(64, 0, re.compile(r"(?:[0-9a-f]{64})?"))]
 Document = Annotated[str, Text(limits.DOCUMENT_BYTES, 5, re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"))]
-OptionalDocument = Annotated[
-    str, Text(limits.DOCUMENT_BYTES, 0, re.compile(r"(?:[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)?"))
-]
+OptionalDocument = Annotated[str, Text(limits.DOCUMENT_BYTES, 0, re.compile(r"(?:[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)?"))]
+MarksNonce = Annotated[str, Text(128, 16, re.compile(r"[0-9a-f]+"))]
 ScopeText = Annotated[str, Text(1024, 1)]
 UserName = Annotated[str, Text(64, 1, re.compile(r"[A-Za-z0-9._@+$-]+"))]
 Line = Annotated[str, Text(500)]

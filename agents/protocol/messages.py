@@ -28,6 +28,7 @@ from agents.protocol.fields import (
     KeyText,
     Label,
     Line,
+    MarksNonce,
     Nonce,
     OptionalDigest,
     OptionalDocument,
@@ -379,7 +380,7 @@ class ChannelOpened:
     user: UserName
     shell: ShortLine
     marked: bool
-    marks_nonce: Identifier
+    marks_nonce: MarksNonce
 
 
 @dataclass(frozen=True, slots=True)
