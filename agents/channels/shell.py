@@ -14,6 +14,7 @@ import os
 import secrets
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 from agents.channels.stream_buffer import OutputBuffer
 from agents.errors import ShellError
@@ -48,7 +49,7 @@ def _start(user: str, columns: int, rows: int, marks_nonce: str | None) -> tuple
     reap_orphans()
     account = find_account(user)
     try:
-        start = plan_shell_start(os.path.basename(account.shell), marks_nonce=marks_nonce)
+        start = plan_shell_start(Path(account.shell).name, marks_nonce=marks_nonce)
     except ValueError as exc:
         raise ShellError("The server sent no usable nonce for the shell's marks.") from exc
     mark = secrets.token_hex(16)
@@ -73,9 +74,7 @@ def _start(user: str, columns: int, rows: int, marks_nonce: str | None) -> tuple
 class ShellChannel:
     """A running login shell; see `agents/channels/interface.py` for the order of calls."""
 
-    def __init__(
-        self, started: TerminalProcess, tree: ProcessTree, *, shell: str, marked: bool, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, started: TerminalProcess, tree: ProcessTree, *, shell: str, marked: bool, loop: asyncio.AbstractEventLoop) -> None:
         self.output = OutputBuffer()
         self.shell = shell
         self.marked = marked

@@ -49,17 +49,15 @@ def find_account(
         raise ShellError(f"There is no user {name!r} on this machine.") from exc
     own = os.geteuid()
     if own not in (0, entry.pw_uid):
-        raise ShellError(
-            f"The agent runs as {pwd.getpwuid(own).pw_name!r} and can start shells for that user only, not for {name!r}."
-        )
+        raise ShellError(f"The agent runs as {pwd.getpwuid(own).pw_name!r} and can start shells for that user only, not for {name!r}.")
     if entry.pw_uid != 0:
         for file in no_login_files:
             if file.exists():
                 raise ShellError(f"This machine lets nobody but root log in at the moment ({file} exists).")
     shell = entry.pw_shell or "/bin/sh"
-    if os.path.basename(shell) in _NO_LOGIN_SHELLS:
+    if Path(shell).name in _NO_LOGIN_SHELLS:
         raise ShellError(f"The user {name!r} may not log in: its shell is {shell}.")
-    if not os.path.isfile(shell) or not os.access(shell, os.X_OK):
+    if not Path(shell).is_file() or not os.access(shell, os.X_OK):
         raise ShellError(f"The login shell of {name!r}, {shell}, cannot be run.")
     if own == 0:
         _check_shadow(name, shadow)

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import termios
 from dataclasses import dataclass
+from pathlib import Path
 
 from agents.errors import ShellError
 from agents.hosts.accounts import Account, shell_environment
@@ -43,9 +44,7 @@ class TerminalProcess:
             os.close(self.start_pipe)
 
 
-def start_on_terminal(
-    account: Account, start: ShellStart, *, columns: int, rows: int, environment: dict[str, str]
-) -> TerminalProcess:
+def start_on_terminal(account: Account, start: ShellStart, *, columns: int, rows: int, environment: dict[str, str]) -> TerminalProcess:
     """Start the account's login shell on a new pseudo terminal of its own; blocks a few milliseconds.
 
     ``environment`` comes on top of the clean one. The caller owns what is returned and must `release` it.
@@ -67,13 +66,12 @@ def start_on_terminal(
             os.fchown(slave, account.uid, _tty_group(account))
             os.fchmod(slave, _TTY_MODE)
             os.fchown(script_read, account.uid, account.gid)
-        process = subprocess.Popen(
-            ["sh", "-c", _MARKED_LINE if start.marked else _PLAIN_LINE, "sh", tty, account.shell, *start.arguments],
-            executable="/bin/sh",
+        process = subprocess.Popen(  # noqa: S603 - the arguments are ours and passwd's, the line a constant
+            ["/bin/sh", "-c", _MARKED_LINE if start.marked else _PLAIN_LINE, "sh", tty, account.shell, *start.arguments],
             stdin=script_read,
             stdout=slave,
             stderr=slave,
-            cwd=account.home if os.path.isdir(account.home) else "/",
+            cwd=account.home if Path(account.home).is_dir() else "/",
             env={**shell_environment(account), **start.environment, **environment},
             start_new_session=True,
             user=account.uid if as_root else None,

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from agents.hosts.control_group import ControlGroup
 
@@ -78,8 +79,7 @@ def reap_orphans() -> None:
 def read_process(pid: int) -> ProcessFacts | None:
     """Read one process; None if there is none (any more)."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
+        text = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     # The name in parentheses may hold anything, also spaces and parentheses.
@@ -90,7 +90,7 @@ def read_process(pid: int) -> ProcessFacts | None:
 def list_processes() -> list[ProcessFacts]:
     """Read every process of the machine; empty without /proc."""
     try:
-        names = os.listdir("/proc")
+        names = [path.name for path in Path("/proc").iterdir()]
     except FileNotFoundError:
         return []
     return [facts for name in names if name.isdigit() and (facts := read_process(int(name))) is not None]
@@ -179,14 +179,15 @@ class ProcessTree:
         return {
             facts.pid
             for facts in everything
-            if facts.parent == os.getpid() and facts.session != own_session and facts.pid not in _Adoption.leaders
+            if facts.parent == os.getpid()
+            and facts.session != own_session
+            and facts.pid not in _Adoption.leaders
             and len(_Adoption.leaders) <= 1
         }
 
     def _carries_mark(self, pid: int) -> bool:
         try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                return self._needle in file.read().split(b"\0")
+            return self._needle in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         except OSError:
             return False
 

@@ -24,7 +24,8 @@ CLOCK_TOLERANCE_SECONDS = 5.0
 
 _UNKNOWN_LINE = b"\x01?"
 _NESTING = frozenset(
-    "ash bash csh dash doas fish ksh machinectl mksh mosh nsenter pwsh rbash screen sh ssh su sudo tcsh telnet tmux zellij zsh".split()
+    ("ash", "bash", "csh", "dash", "doas", "fish", "ksh", "machinectl", "mksh", "mosh", "nsenter", "pwsh", "rbash", "screen", "sh", "ssh")
+    + ("su", "sudo", "tcsh", "telnet", "tmux", "zellij", "zsh")
 )
 _LEADING_WORDS = re.compile(r"\s*(?:(?:\w+=\S*|exec|command|env|nohup|time)\s+)*(?:\S*/)?([\w.+-]+)")
 
@@ -34,7 +35,9 @@ Change = CommandRow | MarkEvent
 class CommandLog:
     """Builds the rows of one channel. ``at`` is seconds since the channel's start, offsets are raw bytes of output."""
 
-    def __init__(self, *, shell: str, marked: bool, started_at: datetime, source: CommandSource = CommandSource.MARKS, depth: int = 0) -> None:
+    def __init__(
+        self, *, shell: str, marked: bool, started_at: datetime, source: CommandSource = CommandSource.MARKS, depth: int = 0
+    ) -> None:
         self._shell = shell
         self._marked = marked
         self._started_at = started_at
@@ -206,7 +209,8 @@ class CommandLog:
 
     def _begin_gap(self, offset: int, at: float) -> CommandRow:
         self._gap = replace(
-            self._row(at, offset, sequence=None, line=None, line_length=0, directory=self._directory, flags=()), source=CommandSource.UNMARKED
+            self._row(at, offset, sequence=None, line=None, line_length=0, directory=self._directory, flags=()),
+            source=CommandSource.UNMARKED,
         )
         self._gap_at = at
         return self._gap
@@ -219,7 +223,15 @@ class CommandLog:
         return row
 
     def _row(
-        self, at: float, offset: int, *, sequence: int | None, line: str | None, line_length: int, directory: str | None, flags: tuple[str, ...]
+        self,
+        at: float,
+        offset: int,
+        *,
+        sequence: int | None,
+        line: str | None,
+        line_length: int,
+        directory: str | None,
+        flags: tuple[str, ...],
     ) -> CommandRow:
         self._number += 1
         return CommandRow(
@@ -243,7 +255,8 @@ class CommandLog:
             self._directory = directory[:MAX_DIRECTORY_LENGTH]
         return replace(
             row, exit_status=status, seconds=round(seconds, 6), offset_end=max(offset, row.offset_start),
-            directory_after=None if directory is None else directory[:MAX_DIRECTORY_LENGTH], flags=(*row.flags, flag) if flag else row.flags,
+            directory_after=None if directory is None else directory[:MAX_DIRECTORY_LENGTH],
+            flags=(*row.flags, flag) if flag else row.flags,
         )  # fmt: skip
 
     def _event(self, kind: MarkEventKind, offset: int, at: float) -> MarkEvent:

@@ -42,9 +42,7 @@ class ShellDriver:
         self._parser = MarkParser(self.nonce)
         self._started = time.monotonic()
         self._log = CommandLog(shell="bash", marked=True, started_at=datetime.now(UTC))
-        self.channel: ShellChannel = await open_shell(
-            user=self.user, columns=80, rows=24, marks_nonce=self.nonce if self._marked else None
-        )
+        self.channel: ShellChannel = await open_shell(user=self.user, columns=80, rows=24, marks_nonce=self.nonce if self._marked else None)
         self._pump = asyncio.create_task(self._read())
         try:
             if self._wait:
@@ -114,9 +112,7 @@ class ShellDriver:
     async def next_prompt(self, *, seconds: float = DEADLINE_SECONDS) -> None:
         """Wait for a prompt after the last one waited for, whose editor has begun to read."""
         wanted = self._ready_prompts + 1
-        await self.until(
-            lambda: self.prompts >= wanted and self.visible.find(EDITOR_READY, self._prompt_at) >= 0, seconds=seconds
-        )
+        await self.until(lambda: self.prompts >= wanted and self.visible.find(EDITOR_READY, self._prompt_at) >= 0, seconds=seconds)
         self._ready_prompts = self.prompts
 
     async def line(self, text: str, *, seconds: float = DEADLINE_SECONDS) -> None:

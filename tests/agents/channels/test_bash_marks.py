@@ -60,7 +60,10 @@ LINES: dict[str, tuple[list[str], Rows | None]] = {
         [("trap 'echo DBG' DEBUG", 0), ("echo one", 0), ("trap 'echo ERRTRAP' ERR", 0), ("false", 1), ("true", 0)],
     ),
     "functrace": (["set -T", "trap 'echo DBG' DEBUG", "true"], None),
-    "prompt command overwritten": (["PROMPT_COMMAND='echo pc'", "true", "false"], [("PROMPT_COMMAND='echo pc'", 0), ("true", 0), ("false", 1)]),
+    "prompt command overwritten": (
+        ["PROMPT_COMMAND='echo pc'", "true", "false"],
+        [("PROMPT_COMMAND='echo pc'", 0), ("true", 0), ("false", 1)],
+    ),
     "array of prompt commands with the user's status": (
         ["PROMPT_COMMAND+=('echo st=$?')", "(exit 3)", "true"],
         [("PROMPT_COMMAND+=('echo st=$?')", 0), ("(exit 3)", 3), ("true", 0)],
@@ -224,7 +227,8 @@ def test_history_and_variables_stay_the_users_own(tidy_user: str) -> None:
     async def story(shell: ShellDriver) -> None:
         for line in ("echo a", "echo a", " echo secret", "true | false | true", 'echo "ps=${PIPESTATUS[*]}"', "[[ ab =~ a(b) ]]",
                      'echo "re=${BASH_REMATCH[1]}"', "(exit 9)", 'echo "st=$?"', 'echo "hc=$HISTCONTROL hf=$HISTFILE"',
-                     'echo "opt=$(shopt -q login_shell && echo login) $(shopt -qo posix || echo plain)"', "echo LIST; history"):  # fmt: skip
+                     'echo "opt=$(shopt -q login_shell && echo login) $(shopt -qo posix || echo plain)"',
+                     "echo LIST; history"):  # fmt: skip
             await shell.line(line)
 
     shell = drive(tidy_user, story)
@@ -377,7 +381,8 @@ def test_background_flood_damages_no_rows(tidy_user: str) -> None:
 
 @pytest.mark.parametrize(
     "rc",
-    ["set -eu\n", "readonly HISTCONTROL=ignoredups\n", "return\n", "PROMPT_COMMAND=(true 'echo pc')\n", "PS0='go> '\nPS1='$ '\n", "shopt -u promptvars\n"],
+    ["set -eu\n", "readonly HISTCONTROL=ignoredups\n", "return\n", "PROMPT_COMMAND=(true 'echo pc')\n", "PS0='go> '\nPS1='$ '\n",
+     "shopt -u promptvars\n"],
     ids=["set -eu", "readonly HISTCONTROL", "return", "array", "own PS0", "promptvars off"],
 )  # fmt: skip
 def test_start_up_files_keep_their_say(tidy_user: str, rc: str) -> None:

@@ -147,7 +147,14 @@ def test_line_of_another_length_than_said_is_damaged_and_has_no_text(length: int
 
 @pytest.mark.parametrize(
     ("line", "nested"),
-    [("su - root", True), (" exec bash", True), ("A=1 /usr/bin/ssh host", True), ("tmux", True), ("ls /bin/bash", False), ("sshd -t", False)],
+    [
+        ("su - root", True),
+        (" exec bash", True),
+        ("A=1 /usr/bin/ssh host", True),
+        ("tmux", True),
+        ("ls /bin/bash", False),
+        ("sshd -t", False),
+    ],
 )
 def test_line_that_brings_in_a_shell_is_flagged(line: str, nested: bool) -> None:
     story = Story()
@@ -157,7 +164,14 @@ def test_line_that_brings_in_a_shell_is_flagged(line: str, nested: bool) -> None
 
 @pytest.mark.parametrize(
     "fields",
-    [(), ("x", "", "/", "2", "ls", "0"), ("1",), ("1", "", "/", "two", "ls", "0"), ("1", "soon", "/", "2", "ls", "0"), ("1", "", "/", "2", "ls", "q")],
+    [
+        (),
+        ("x", "", "/", "2", "ls", "0"),
+        ("1",),
+        ("1", "", "/", "two", "ls", "0"),
+        ("1", "soon", "/", "2", "ls", "0"),
+        ("1", "", "/", "2", "ls", "q"),
+    ],
 )
 def test_mark_with_broken_fields_is_damaged_and_no_row(fields: tuple[str, ...]) -> None:
     story = Story()

@@ -32,7 +32,7 @@ def parse(pieces: list[bytes], *, offset: int = 0) -> tuple[bytes, list[Mark]]:
 
 
 def split_at_random(data: bytes, seed: int) -> list[bytes]:
-    numbers = random.Random(seed)  # noqa: S311 - a test's splits, not a secret
+    numbers = random.Random(seed)
     cuts = sorted(numbers.choices(range(len(data) + 1), k=numbers.randrange(0, 12)))
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
@@ -127,7 +127,11 @@ def test_any_split_gives_the_same_bytes_and_marks(data: bytes, seed: int) -> Non
     assert parse([data[i : i + 1] for i in range(len(data))]) == whole
 
 
-@given(st.lists(st.tuples(st.binary(max_size=30).filter(lambda text: b"\x1b" not in text), st.sampled_from([b"A;0;/", b"D;1;0;;/"])), max_size=8))
+@given(
+    st.lists(
+        st.tuples(st.binary(max_size=30).filter(lambda text: b"\x1b" not in text), st.sampled_from([b"A;0;/", b"D;1;0;;/"])), max_size=8
+    )
+)
 def test_everything_but_the_marks_stays_in_place(parts: list[tuple[bytes, bytes]]) -> None:
     stream = b"".join(text + mark(body) for text, body in parts)
     visible, marks = parse([stream])
