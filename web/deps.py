@@ -21,9 +21,11 @@ async def open_read_unit(request: Request) -> AsyncGenerator[ReadUnit, None]:
     """Yield a read unit for the length of the handler."""
     unit = services_of(request).database.read()
     opened = await run_in_threadpool(unit.__enter__)
+    request.state.unit = opened
     try:
         yield opened
     finally:
+        request.state.unit = None
         await run_in_threadpool(unit.__exit__, None, None, None)
 
 
@@ -36,6 +38,7 @@ async def open_write_unit(request: Request) -> AsyncGenerator[WriteUnit, None]:
     async with services.write_slots:
         unit = services.database.write()
         opened = await run_in_threadpool(unit.__enter__)
+        request.state.unit = opened
         try:
             yield opened
         except BaseException:
@@ -43,6 +46,8 @@ async def open_write_unit(request: Request) -> AsyncGenerator[WriteUnit, None]:
                 raise
         else:
             await run_in_threadpool(unit.__exit__, None, None, None)
+        finally:
+            request.state.unit = None
 
 
 Parts = Annotated[Services, Depends(get_services)]

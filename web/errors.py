@@ -8,12 +8,17 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from orchestrator.accounts.errors import LinkSpent, NotLoggedIn, TooManyAttempts
 from orchestrator.core.errors import AppError, Conflict, Forbidden, InvalidInput, NotFound, Unavailable
-from web.htmx import page_error
+from web.auth import login_redirect
+from web.htmx import is_htmx, page_error
 
 log = structlog.get_logger(__name__)
 
-STATUS: dict[type[AppError], int] = {NotFound: 404, Forbidden: 403, Conflict: 409, InvalidInput: 422, Unavailable: 503}
+STATUS: dict[type[AppError], int] = {
+    NotLoggedIn: 401, TooManyAttempts: 429, LinkSpent: 410,
+    NotFound: 404, Forbidden: 403, Conflict: 409, InvalidInput: 422, Unavailable: 503,
+}
 
 
 def status_of(error: AppError) -> int:
@@ -52,8 +57,10 @@ def install_error_handlers(app: FastAPI) -> None:
     async def on_app_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, AppError)
         headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else None
-        location = getattr(error, "redirect_to", None)
-        if location and not wants_problem(request):
+        location = None if wants_problem(request) else login_redirect(request, error)
+        if location is not None:
+            if is_htmx(request):
+                return Response(status_code=status_of(error), headers={"HX-Redirect": location})
             return Response(status_code=303, headers={"Location": location})
         return _show(request, status_of(error), error.sentence, code=error.code, values=error.values,
                      field=getattr(error, "field", None), headers=headers)

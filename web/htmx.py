@@ -18,6 +18,7 @@ from orchestrator.accounts.actor import Actor
 from orchestrator.core.i18n import Language
 from orchestrator.core.i18n import translator
 from web.i18n import build_environment, choose_language
+from web.security import attach_form_cookie, csrf_token_of
 from web.services import services_of
 
 FLASH_COOKIE = "__Host-fernwart-flash"
@@ -62,8 +63,6 @@ def page(request: Request, template: str, context: object, *, status: int = 200,
     ``context`` is a dataclass (its fields become names) or a mapping. Beside them every template sees ``request``,
     ``actor``, ``language``, ``theme``, ``time_zone``, ``csrf_token``, ``flashes``, ``now``, ``demo``.
     """
-    from web.security import csrf_token_of
-
     services = services_of(request)
     actor = actor_of(request)
     language = language_of(request)
@@ -93,6 +92,7 @@ def page(request: Request, template: str, context: object, *, status: int = 200,
         response: HTMLResponse = HTMLResponse("".join(block(jinja_context)), status_code=status, headers=dict(headers or {}))
     else:
         response = templates.TemplateResponse(request, template, names, status_code=status, headers=dict(headers or {}))
+    attach_form_cookie(request, response)
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["Vary"] = "HX-Request, Cookie"
     if flash and wanted is None:
