@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -92,17 +93,33 @@ def prepare_first_start(settings: Settings) -> None:
     sys.stdout.flush()
 
 
-def serve(settings: Settings, listening: socket.socket, *, demo: bool = False) -> None:
-    """Serve until told to stop."""
+class _Server(uvicorn.Server):
+    """Calls ``on_start`` once the server answers."""
+
+    on_start: Callable[[], None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.on_start is not None:
+            self.on_start()
+
+
+def serve(settings: Settings, listening: socket.socket, *, demo: bool = False, state: Mapping[str, object] | None = None,
+          on_start: Callable[[], None] | None = None) -> None:
+    """Serve until told to stop. ``state`` is put on the application; ``on_start`` is called when it answers."""
+    app = create_app(settings, demo=demo)
+    for name, value in (state or {}).items():
+        setattr(app.state, name, value)
     config = uvicorn.Config(
-        create_app(settings, demo=demo),
+        app,
         loop="auto", http="httptools", ws="websockets-sansio", ws_per_message_deflate=False, ws_ping_interval=None, ws_ping_timeout=None,
         ws_max_size=MAX_MESSAGE_BYTES, log_config=None, access_log=False, server_header=False, date_header=True, lifespan="on",
         timeout_keep_alive=75, timeout_graceful_shutdown=5, backlog=2048, h11_max_incomplete_event_size=64 * 1024,
         proxy_headers=bool(settings.trusted_proxies), forwarded_allow_ips=settings.trusted_proxies or "127.0.0.1",
         ssl_certfile=str(settings.tls_cert) if settings.tls_cert else None, ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
+    server.on_start = on_start
     server.run(sockets=[listening])
     if not server.started:
         sys.exit(os.EX_SOFTWARE)
