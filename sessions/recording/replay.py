@@ -1,0 +1,115 @@
+"""Reading a recording back: its events from an offset or a moment, the raw bytes, and what a viewer may see of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.core.db import ReadUnit
+from sessions.recording.errors import RecordingDamaged
+from sessions.recording.events import DamagedContent, EventKind, RecordedEvent, decode_events, unpack_content
+from sessions.recording.interface import MEBIBYTE
+from sessions.recording.marks import MarkParser
+from sessions.recording.queries import find_last_link, read_contents
+
+TAIL_BYTES = MEBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedEvent:
+    """An event and the raw offset of its first byte (for other events: of the output that follows)."""
+
+    event: RecordedEvent
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Visible output for a viewer: marks are taken out. It is what raw bytes ``offset_start`` to ``offset_end`` show."""
+
+    visible: bytes
+    offset_start: int
+    offset_end: int
+
+
+def iterate_events(unit: ReadUnit, channel_id: str, *, from_offset: int = 0, from_seconds: float = 0.0) -> Iterator[PlacedEvent]:
+    """Read events in order; output before ``from_offset`` is left out, an event that spans it is cut. With
+    ``from_seconds`` earlier events are left out. Erased contents are skipped: offsets then jump.
+
+    Raises:
+        RecordingDamaged: a content cannot be read; the error names its seq.
+    """
+    for stored in read_contents(unit, channel_id, from_offset=from_offset):
+        link = stored.link
+        if stored.payload is None or stored.encoding is None:
+            if stored.is_erased:
+                continue
+            raise RecordingDamaged("Part {seq} of the recording is missing.", seq=link.seq)
+        offset = link.offset_start
+        try:
+            for event in decode_events(unpack_content(stored.payload, stored.encoding)):
+                length = len(event.data) if event.kind is EventKind.OUTPUT else 0
+                end = offset + length
+                if event.seconds >= from_seconds and (end > from_offset or (not length and end >= from_offset)):
+                    skip = max(0, from_offset - offset) if length else 0
+                    kept = RecordedEvent(event.kind, event.microseconds, event.data[skip:]) if skip else event
+                    yield PlacedEvent(kept, offset + skip)
+                offset = end
+        except DamagedContent as exc:
+            raise RecordingDamaged("Part {seq} of the recording cannot be read: {why}.", seq=link.seq, why=str(exc)) from exc
+
+
+def iterate_raw(unit: ReadUnit, channel_id: str, *, from_offset: int = 0) -> Iterator[bytes]:
+    """Read the raw output from an offset on."""
+    for placed in iterate_events(unit, channel_id, from_offset=from_offset):
+        if placed.event.kind is EventKind.OUTPUT:
+            yield placed.event.data
+
+
+def iterate_visible(unit: ReadUnit, channel_id: str, *, nonce: str | None) -> Iterator[PlacedEvent]:
+    """Read the whole recording as viewers may see it: shell marks are taken out of the output. Offsets stay raw."""
+    parser = MarkParser(nonce) if nonce else None
+    last: PlacedEvent | None = None
+    for placed in iterate_events(unit, channel_id):
+        last = placed
+        event = placed.event
+        if parser is None or event.kind is not EventKind.OUTPUT:
+            yield placed
+            continue
+        if parser.received_offset != placed.offset:
+            # Something was erased in between: what was held cannot be completed.
+            parser = MarkParser(nonce or "", offset=placed.offset)
+        visible, _ = parser.feed(event.data)
+        if visible:
+            yield PlacedEvent(RecordedEvent(event.kind, event.microseconds, visible), placed.offset)
+    if parser is not None and last is not None:
+        rest, _ = parser.finish()
+        if rest:
+            yield PlacedEvent(RecordedEvent(EventKind.OUTPUT, last.event.microseconds, rest), parser.received_offset)
+
+
+def read_tail(unit: ReadUnit, channel_id: str, *, nonce: str | None, tail_bytes: int = TAIL_BYTES) -> History:
+    """Read the end of what is recorded, from a line start: what a new window or a late watcher is shown first."""
+    last = find_last_link(unit.db.connection(), channel_id)
+    end = last.offset_end if last is not None else 0
+    start = max(0, end - tail_bytes)
+    raw = b"".join(iterate_raw(unit, channel_id, from_offset=start))
+    if start > 0:
+        # A line feed is never part of a mark, so what follows the first one begins outside of any.
+        cut = raw.find(b"\n") + 1
+        raw, start = raw[cut:], start + cut
+    return show_raw(raw, offset=start, nonce=nonce)
+
+
+def read_missing(unit: ReadUnit, channel_id: str, *, nonce: str | None, from_offset: int) -> History:
+    """Read what follows a raw offset that a viewer has reached (one that `visible_offset` named, so never in a mark)."""
+    return show_raw(b"".join(iterate_raw(unit, channel_id, from_offset=from_offset)), offset=from_offset, nonce=nonce)
+
+
+def show_raw(raw: bytes, *, offset: int, nonce: str | None) -> History:
+    """Take the marks out of raw output that begins outside of any; a mark that has only begun is left for what follows."""
+    if not nonce:
+        return History(raw, offset, offset + len(raw))
+    parser = MarkParser(nonce, offset=offset)
+    visible, _ = parser.feed(raw)
+    return History(visible, offset, parser.visible_offset)
