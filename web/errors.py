@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from orchestrator.accounts.errors import LinkSpent, NotLoggedIn, TooManyAttempts
+from orchestrator.accounts.errors import NotLoggedIn
 from orchestrator.core.errors import AppError, Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from web.auth import login_redirect
 from web.htmx import is_htmx, page_error
@@ -62,6 +63,8 @@ def install_error_handlers(app: FastAPI) -> None:
             if is_htmx(request):
                 return Response(status_code=status_of(error), headers={"HX-Redirect": location})
             return Response(status_code=303, headers={"Location": location})
+        if isinstance(error, NotLoggedIn):
+            headers = {"WWW-Authenticate": 'Bearer realm="fernwart"'}
         return _show(request, status_of(error), error.sentence, code=error.code, values=error.values,
                      field=getattr(error, "field", None), headers=headers)
 

@@ -49,7 +49,7 @@ def run_demo(
     agent = None if enrolment is None else LocalAgent(data / "agent", settings.public_url, enrolment)
     _say(settings, logins, recovery, with_agent=agent is not None)
     try:
-        serve(settings, listening, demo=True, state={"demo_inbox": inbox, "demo_customers": logins.customers},
+        serve(settings, listening, demo=True, state={"demo_inbox": inbox, "demo_customers": logins.customers, "demo_logins": logins.logins},
               on_start=agent.start if agent is not None else None)
     finally:
         if agent is not None:
@@ -76,7 +76,7 @@ def _say(settings: Settings, logins: DemoLogins, recovery: str | None, *, with_a
              f"  demo inbox  {settings.public_url}/demo/inbox", "", "Logins (password, then a code of the second factor):"]
     for login in logins.logins:
         lines.append(f"  {login.email:28} {login.password:22} TOTP secret {login.totp_secret}  ({', '.join(login.roles)})")
-    lines += ["", "A code for a login:  fernwart demo-code MAIL"]
+    lines += ["", f"Codes of the second factor, as an authenticator app would show them: {settings.public_url}/demo/codes"]
     if recovery is not None:
         lines += ["", "Recovery key (shown once; in a real installation it is kept offline):", f"  {recovery}"]
     lines += ["", "A local agent runs as your own user (unprotected)." if with_agent else "No agent was started.", "Stop with Ctrl-C.", ""]

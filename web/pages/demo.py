@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Annotated
 
+import pyotp
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import Response
 
 from orchestrator.core.errors import InvalidInput, NotFound
+from web.auth import AnonymousForm
 from web.demo.inbox import DemoInbox, InboxMail
 from web.htmx import page, redirect
-from web.security import check_form
 
 
 def require_loopback(request: Request) -> None:
@@ -29,6 +30,13 @@ def require_loopback(request: Request) -> None:
 
 
 router = APIRouter(prefix="/demo", include_in_schema=False, dependencies=[Depends(require_loopback)])
+
+
+@dataclass(frozen=True, slots=True)
+class CodesPage:
+    """(address, roles, password, code now) of each login."""
+
+    codes: Sequence[tuple[str, str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +72,19 @@ def list_inbox(request: Request, write: bool = False) -> Response:
     return _page(request, writing=write)
 
 
+@router.get("/codes", name="demo:codes")
+def show_codes(request: Request) -> Response:
+    """The codes that an authenticator app would show for the demo's logins."""
+    rows = [(login.email, ", ".join(login.roles), login.password, pyotp.TOTP(login.totp_secret).now()) for login in request.app.state.demo_logins]
+    return page(request, "demo/codes.html", CodesPage(rows))
+
+
 @router.get("/inbox/{name}", name="demo:mail")
 def show_mail(request: Request, name: str) -> Response:
     return _page(request, shown=_inbox(request).get_mail(name))
 
 
-@router.post("/inbox", name="demo:send", dependencies=[Depends(check_form)])
+@router.post("/inbox", name="demo:send", dependencies=[AnonymousForm])
 def send_mail(request: Request, sender: Annotated[str, Form()] = "", to: Annotated[str, Form()] = "", subject: Annotated[str, Form()] = "",
               text: Annotated[str, Form()] = "", answers: Annotated[str, Form()] = "") -> Response:
     """Send by real SMTP to the program's own inbound door."""
