@@ -12,7 +12,8 @@ from orchestrator.core.db import Base, IdKey, Ref
 
 class ConsentRequest(Base):
     """What the technician asks, signed by the server (``request_jws``); page and mail show the fields of the signed form
-    and nothing else. ``state``: open, approved, denied, expired, withdrawn, cancelled. ``follow_up`` asks for more on a live session."""
+    and nothing else. ``state``: open, approved, denied, expired, withdrawn. ``follow_up`` asks for more on a live session.
+    ``language`` is that of mail and page. ``call_back_*``: a lead rang the stored number of a shared mailbox."""
 
     __tablename__ = "consent_requests"
 
@@ -28,6 +29,11 @@ class ConsentRequest(Base):
     sent_to: Mapped[str] = mapped_column(String(254))
     shared_mailbox: Mapped[bool] = mapped_column(Boolean, default=False)
     rule_rested: Mapped[str] = mapped_column(String(300), default="")
+    call_back_by_id: Mapped[str | None] = mapped_column(String(36))
+    call_back_by_name: Mapped[str] = mapped_column(String(200), default="")
+    call_back_name: Mapped[str] = mapped_column(String(200), default="")
+    call_back_at: Mapped[datetime | None]
+    language: Mapped[str] = mapped_column(String(5), default="de")
     fetched_at: Mapped[datetime | None]
     bounced_at: Mapped[datetime | None]
     expires_at: Mapped[datetime]

@@ -29,7 +29,8 @@ FINAL_STATES = frozenset({SessionState.ENDED, SessionState.DENIED, SessionState.
 
 class RemoteSession(Base):
     """One remote session of one ticket on one endpoint under one leading technician. ``due_at`` is the next moment at
-    which the clock must look (decision expires, start window closes, warning, time limit, grace); claimed like any due row."""
+    which the clock must look (decision expires, start window closes, warning, time limit, grace, summary to write); claimed
+    like any due row. ``administrator`` says that the OS user may become root. ``login_id`` is the login that leads."""
 
     __tablename__ = "remote_sessions"
 
@@ -40,15 +41,21 @@ class RemoteSession(Base):
     endpoint_id: Mapped[Ref] = mapped_column(ForeignKey("endpoints.id"), index=True)
     technician_id: Mapped[Ref] = mapped_column(ForeignKey("users.id"), index=True)
     technician_name: Mapped[str] = mapped_column(String(200))
+    login_id: Mapped[str | None] = mapped_column(String(36))
     contact_id: Mapped[Ref] = mapped_column(ForeignKey("contacts.id"))
     contact_name: Mapped[str] = mapped_column(String(200))
     state: Mapped[SessionState] = mapped_column(String(20))
     purpose: Mapped[str] = mapped_column(Text)
     scopes: Mapped[list[str]] = mapped_column(JSON)
     os_user: Mapped[str] = mapped_column(String(64))
+    administrator: Mapped[bool] = mapped_column(default=False)
+    recording: Mapped[str] = mapped_column(String(10), default="full")
     max_seconds: Mapped[int]
+    start_within_minutes: Mapped[int] = mapped_column(default=480)
+    grace_seconds: Mapped[int] = mapped_column(default=120)
     granted_scopes: Mapped[list[str] | None] = mapped_column(JSON)
     granted_seconds: Mapped[int | None]
+    consent_id: Mapped[str | None] = mapped_column(String(36))
     grant_id: Mapped[str | None] = mapped_column(String(36))
     grant_jws: Mapped[str | None] = mapped_column(Text)
     start_by_at: Mapped[datetime | None]
@@ -60,6 +67,7 @@ class RemoteSession(Base):
     end_reason: Mapped[str] = mapped_column(String(60), default="")
     end_actor_name: Mapped[str] = mapped_column(String(200), default="")
     summary: Mapped[str] = mapped_column(Text, default="")
+    summary_written: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
