@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import JSON, Boolean, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,7 +12,8 @@ from orchestrator.core.db import Base, IdKey, Ref
 
 
 class Organisation(Base):
-    """A customer company. ``domains`` are its mail domains, lower case. ``internal`` marks the house itself."""
+    """A customer company. ``domains`` are its mail domains, lower case. ``internal`` marks the house itself.
+    ``priority_matrix`` (``impact/urgency`` → priority) goes before the default one where it is set."""
 
     __tablename__ = "organisations"
 
@@ -21,6 +23,7 @@ class Organisation(Base):
     language: Mapped[str | None] = mapped_column(String(5))
     internal: Mapped[bool] = mapped_column(Boolean, default=False)
     note: Mapped[str] = mapped_column(String(4000), default="")
+    priority_matrix: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
 
@@ -73,3 +76,12 @@ class ApproverRight(Base):
     suspended_reason: Mapped[str] = mapped_column(String(200), default="")
 
     __table_args__ = (Index("ix_approver_rights_contact_until", "contact_id", "until"),)
+
+
+class CustomerCounter(Base):
+    """The last customer number drawn; one row, locked while a number is drawn."""
+
+    __tablename__ = "customer_counters"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    last: Mapped[int]

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import JSON, Boolean, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.core.db import Base, IdKey, Ref
@@ -86,6 +86,10 @@ class TicketCounter(Base):
     last: Mapped[int]
 
 
+UNTAKEN = text("assignee_id is null and status in ('new', 'open')")
+"""Tickets that anybody of the queue may take; the same words in the index and in the query, or it is not used."""
+
+
 class Ticket(Base):
     """``priority`` 1 to 5 comes from impact × urgency unless ``priority_reason`` says otherwise. ``rank`` orders boards:
     smaller breaks first."""
@@ -123,6 +127,12 @@ class Ticket(Base):
         Index("ix_tickets_organisation_created", "organisation_id", "created_at"),
         Index("ix_tickets_created", "created_at"),
         Index("ix_tickets_changed", "changed_at"),
+        Index("ix_tickets_status_rank", "status", "priority", "created_at"),
+        Index("ix_tickets_queue_created", "queue_id", "created_at"),
+        Index("ix_tickets_queue_status_created", "queue_id", "status", "created_at"),
+        Index("ix_tickets_assignee_created", "assignee_id", "created_at"),
+        Index("ix_tickets_status_wait", "status", "wait_until"),
+        Index("ix_tickets_untaken", "queue_id", "priority", "created_at", sqlite_where=UNTAKEN, postgresql_where=UNTAKEN),
     )
 
 
