@@ -34,7 +34,8 @@ def _sqlite() -> list[str]:
     statements += [refuse(table, "no_delete", "delete") for table in _FROZEN]
     statements.append(refuse("record_contents", "erased_only", "delete", f"not {_ERASED}"))
     statements += [
-        refuse(table, "no_replace", "insert", f"exists (select 1 from {table} where {same})") for table, same in _SAME_ROW.items()  # noqa: S608 - DDL of our own names
+        refuse(table, "no_replace", "insert", f"exists (select 1 from {table} where {same})")  # noqa: S608 - our own names
+        for table, same in _SAME_ROW.items()
     ]
     return statements
 

@@ -93,4 +93,3 @@ class CommandRow(RecordBase):
     depth: Mapped[int] = mapped_column(default=0)
     source: Mapped[str] = mapped_column(String(20), default="marks")
     flags: Mapped[list[str]] = mapped_column(JSON, default=list)
-

@@ -27,12 +27,26 @@ class CommandDocuments:
         if session is None or ticket is None:
             return None
         with self._records.read() as records:
-            lines = records.db.scalars(select(CommandRow.line).where(CommandRow.session_id == ref_id, CommandRow.line.is_not(None))
-                                       .order_by(CommandRow.started_at).limit(5000)).all()
+            lines = records.db.scalars(
+                select(CommandRow.line)
+                .where(CommandRow.session_id == ref_id, CommandRow.line.is_not(None))
+                .order_by(CommandRow.started_at)
+                .limit(5000)
+            ).all()
         if not lines:
             return None
-        return SearchDocument("command", ref_id, ticket.subject, "\n".join(line or "" for line in lines), "en", ticket.id, ticket.organisation_id,
-                              ticket.queue_id, True, session.started_at or session.created_at)
+        return SearchDocument(
+            "command",
+            ref_id,
+            ticket.subject,
+            "\n".join(line or "" for line in lines),
+            "en",
+            ticket.id,
+            ticket.organisation_id,
+            ticket.queue_id,
+            True,
+            session.started_at or session.created_at,
+        )
 
     def all_documents(self, unit: ReadUnit) -> Iterator[SearchDocument]:
         for session_id in unit.db.scalars(select(RemoteSession.id).where(RemoteSession.started_at.is_not(None))).all():
