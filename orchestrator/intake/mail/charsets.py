@@ -36,16 +36,20 @@ _ALIASES = {
 """Labels that mail uses and Python lacks, and labels that are used for more than they mean (as browsers read them)."""
 
 _ALLOWED = frozenset(
-    """utf-8 utf-8-sig utf-7 utf-16 utf-16-le utf-16-be utf-32 utf-32-le utf-32-be cp1250 cp1251 cp1252 cp1253 cp1254
-    cp1255 cp1256 cp1257 cp1258 cp437 cp850 cp852 cp855 cp858 cp862 cp864 cp866 cp874 cp932 cp949 cp950 big5 big5hkscs
-    gb18030 hz euc_jp euc_jis_2004 iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_3 iso2022_kr johab koi8-r koi8-u
-    mac-roman mac-cyrillic mac-latin2 mac-greek mac-turkish iso8859-1 iso8859-2 iso8859-3 iso8859-4 iso8859-5 iso8859-6
-    iso8859-7 iso8859-8 iso8859-9 iso8859-10 iso8859-11 iso8859-13 iso8859-14 iso8859-15 iso8859-16 tis-620""".split()
+    """
+    utf-8 utf-8-sig utf-7 utf-16 utf-16-le utf-16-be utf-32 utf-32-le utf-32-be cp1250 cp1251 cp1252 cp1253 cp1254 cp1255
+    cp1256 cp1257 cp1258 cp437 cp850 cp852 cp855 cp858 cp862 cp864 cp866 cp874 cp932 cp949 cp950 big5 big5hkscs gb18030 hz
+    euc_jp euc_jis_2004 iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_3 iso2022_kr johab koi8-r koi8-u mac-roman mac-
+    cyrillic mac-latin2 mac-greek mac-turkish iso8859-1 iso8859-2 iso8859-3 iso8859-4 iso8859-5 iso8859-6 iso8859-7
+    iso8859-8 iso8859-9 iso8859-10 iso8859-11 iso8859-13 iso8859-14 iso8859-15 iso8859-16 tis-620
+    """.split()  # noqa: SIM905  # words read better than a list of strings
 )
 """Codecs whose work is linear in the input; Python knows others (punycode, unicode_escape) that are no charsets of mail."""
 
-_GERMAN_BYTES_CP1252 = frozenset("äöüÄÖÜß€„“”‚‘’–—…§°´²³µ·•«»éèêàâçñ\xa0".encode("cp1252"))
 _GERMAN_BYTES_CP850 = frozenset("äöüÄÖÜß".encode("cp850"))
+_NOT_WESTERN_BYTES = frozenset("łŁąĄśŚźŹżŻťŤžŽšŠľĽ".encode("cp1250")) | frozenset(b"\x81\x8d\x8f\x90\x9d")
+"""Frequent letters of Central European languages that are rare signs in Western European text."""
+
 _GUESS_CODECS = ["cp1251", "koi8_r", "cp1250", "iso8859_7", "cp932", "euc_jp", "gb18030", "big5", "cp949", "cp1254"]
 _SAMPLE_BYTES = 4096
 _CONTROLS = re.compile(r"[\x01-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
@@ -109,10 +113,10 @@ def guess_text(data: bytes) -> DecodedText:
     if data.isascii():
         return DecodedText(data.decode("ascii"), "ascii")
     high = {byte for byte in data if byte >= 0x80}
-    if high <= _GERMAN_BYTES_CP1252:
-        return DecodedText(data.decode("cp1252", "replace"), "cp1252", guessed=True)
     if high <= _GERMAN_BYTES_CP850:
         return DecodedText(data.decode("cp850"), "cp850", guessed=True)
+    if not high & _NOT_WESTERN_BYTES and _is_mostly_ascii(data):
+        return DecodedText(data.decode("cp1252", "replace"), "cp1252", guessed=True)
     best = from_bytes(_sample(data), cp_isolation=_GUESS_CODECS, threshold=0.2).best()
     codec = best.encoding if best is not None else "cp1252"
     return DecodedText(data.decode(codec, "replace"), codec, guessed=True)
@@ -133,6 +137,12 @@ def _as_utf8(data: bytes) -> str | None:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def _is_mostly_ascii(data: bytes) -> bool:
+    """Tell whether fewer than a quarter of the bytes around the first odd one are odd: so in Western languages."""
+    sample = _sample(data)
+    return 4 * sum(byte >= 0x80 for byte in sample) < len(sample)
 
 
 def _sample(data: bytes) -> bytes:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from orchestrator.intake.mail.limits import ParseLimits
 
-_FIELD = re.compile(rb"([!-9;-~]{1,100})[ \t]*:")
+_NAME = re.compile(rb"[!-9;-~]{1,100}")
+_NAME_SPAN = 140
 _END = re.compile(rb"\r?\n\r?\n|\r\r")
+_WINDOW_BYTES = 64 * 1024
 _ENVELOPE_LINE = re.compile(rb">?From \S")
 
 
@@ -62,7 +64,9 @@ def split_header(data: bytes, start: int, end: int, *, limits: ParseLimits, top:
 
     while position < block_end:
         line_end, next_line = _line_end(data, position, end)
-        line = data[position:line_end] if line_end - position <= limits.max_field_bytes else data[position : position + limits.max_field_bytes]
+        line = (
+            data[position:line_end] if line_end - position <= limits.max_field_bytes else data[position : position + limits.max_field_bytes]
+        )
         truncated = truncated or line_end - position > limits.max_field_bytes
         if line_end == position:
             finish()
@@ -75,12 +79,12 @@ def split_header(data: bytes, start: int, end: int, *, limits: ParseLimits, top:
                 value_size += len(line)
             else:
                 truncated = True
-        elif (match := _FIELD.match(line)) is not None:
+        elif colon := _field_name_end(line, 0, len(line)):
             finish()
             name = ""
             if len(fields) < limits.max_header_fields:
-                name = match.group(1).decode("ascii").lower()
-                value_parts = [line[match.end() :]]
+                name = line[:colon].rstrip(b" \t").decode("ascii").lower()
+                value_parts = [line[colon + 1 :]]
                 value_size = len(line)
             else:
                 truncated = True
@@ -111,14 +115,28 @@ def _skip_leading(data: bytes, start: int, end: int) -> int:
 
 
 def _is_field_line(data: bytes, position: int, end: int) -> bool:
-    return _FIELD.match(data, position, end) is not None
+    return _field_name_end(data, position, end) > 0
+
+
+def _field_name_end(data: bytes, position: int, end: int) -> int:
+    """Give where the colon after a field name stands, 0 when the line begins with none."""
+    colon = data.find(b":", position, min(end, position + _NAME_SPAN))
+    if colon <= 0 or _NAME.fullmatch(data[position:colon].rstrip(b" \t")) is None:
+        return 0
+    return colon
 
 
 def _line_end(data: bytes, position: int, end: int) -> tuple[int, int]:
     """Give where the line's content ends and where the next line begins; CRLF, LF and bare CR all end a line."""
-    feed = data.find(b"\n", position, end)
-    stop = end if feed < 0 else feed
+    window = min(end, position + _WINDOW_BYTES)
+    feed = data.find(b"\n", position, window)
+    stop = window if feed < 0 else feed
     carriage = data.find(b"\r", position, stop)
     if carriage >= 0:
-        return carriage, carriage + 2 if carriage + 1 == feed else carriage + 1
+        return carriage, carriage + 2 if data[carriage + 1 : carriage + 2] == b"\n" else carriage + 1
+    if feed < 0 and window < end:
+        feed = data.find(b"\n", window, end)
+        stop = end if feed < 0 else feed
+        stop = stop - 1 if data[stop - 1 : stop] == b"\r" else stop
+        return stop, end if feed < 0 else feed + 1
     return stop, min(stop + 1, end)

@@ -96,19 +96,19 @@ def _split(text: str) -> list[str]:
 
 
 def _unquote(value: str) -> str:
-    value = value.replace("\r", "").replace("\n", "").strip(" \t") if not value.lstrip().startswith('"') else value.strip()
+    value = value.strip()
     if not value.startswith('"'):
-        return value
+        return value.replace("\r", "").replace("\n", "")
     out: list[str] = []
     escaped = False
-    for position, character in enumerate(value[1:]):
+    for character in value[1:]:
         if escaped:
             # A Windows path is no escape: only quote and backslash may be escaped.
             out.append(character if character in '"\\' else "\\" + character)
             escaped = False
         elif character == "\\":
             escaped = True
-        elif character == '"' and not value[position + 2 :].strip(" \t").startswith('"'):
+        elif character == '"':
             break
         elif character not in "\r\n":
             out.append(character)
