@@ -28,6 +28,7 @@ from orchestrator.tickets.reply import reply_to_customer, write_note
 from orchestrator.tickets.service import open_ticket
 from orchestrator.tickets.status import change_status
 from sessions.endpoints.models import Endpoint
+from sessions.keys import open_keys
 from sessions.endpoints.service import create_enrolment_token
 from web.demo.articles import ARTICLES
 from web.demo.logins import DemoLogins
@@ -229,6 +230,6 @@ def renew_enrolment(database: Database, settings: Settings) -> str | None:
         if unit.db.scalar(select(Endpoint.id).limit(1)) is not None and (settings.data_dir / "agent").exists():
             return None
         organisation = unit.db.execute(select(Organisation).where(Organisation.name == MUSTER)).scalar_one()
-        erika = _contact(unit, "erika@muster.example")
+        keys = open_keys(unit, settings.data_dir).keys
         return create_enrolment_token(unit, SYSTEM, organisation_id=organisation.id, uses=1, auto_accept=True, endpoint_class="server",
-                                      responsible=erika)
+                                      responsible="erika@muster.example", server_fingerprint=keys.fingerprint)
