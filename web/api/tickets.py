@@ -15,14 +15,15 @@ from orchestrator.customers.models import Contact
 from orchestrator.customers.queries import find_contact_by_address, get_contact, get_organisation, language_of
 from orchestrator.customers.service import create_contact
 from orchestrator.intake.confirm import confirm_ticket
-from orchestrator.tickets.assign import assign_ticket, move_ticket, take_next
+from orchestrator.tickets.assign import assign_ticket, move_ticket
+from orchestrator.tickets.classification import set_priority
 from orchestrator.tickets.models import Kind, Level, Medium, Status, Ticket
-from orchestrator.tickets.priority import set_priority
 from orchestrator.tickets.queries import TicketFilter, get_ticket, list_tickets, timeline
 from orchestrator.tickets.queues import find_queue, list_queues
 from orchestrator.tickets.reply import reply_to_customer, write_note
 from orchestrator.tickets.service import open_ticket
 from orchestrator.tickets.status import change_status
+from orchestrator.tickets.take_next import take_next
 from web.api.idempotency import KeyHeader, answer_once
 from web.api.shapes import Caller, Cursor, EntryShape, Limit, NewEntry, NewTicket, Page, TakenTicket, TicketChange, TicketShape
 from web.auth import CurrentUser
@@ -128,7 +129,7 @@ def change(unit: Writing, actor: CurrentUser, number: str, body: TicketChange,
             raise InvalidInput("Nobody of the desk has this mail address.", field="assignee")
         assign_ticket(unit, actor, ticket, assignee.id if assignee else None)
     if body.priority is not None:
-        set_priority(unit, actor, ticket, body.priority, reason=body.reason)
+        set_priority(unit, actor, ticket, priority=body.priority, reason=body.reason)
     if body.status is not None and body.status != ticket.status:
         change_status(unit, actor, ticket, Status(body.status), reason=body.reason, wait_until=body.wait_until)
     return TicketShape.model_validate(ticket)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from orchestrator.accounts.links import make_first_link
 from orchestrator.core.logging import configure_logging
 from orchestrator.core.settings import Settings, describe_settings
 from sessions.keys import open_keys
@@ -81,11 +82,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def prepare_first_start(settings: Settings) -> None:
     """Make database and keys where there are none, and print what is shown only once."""
-    from orchestrator.accounts.links import first_start_token
-
     with open_databases(settings) as (database, _records), database.write() as unit:
         opened = open_keys(unit, settings.data_dir)
-        token = first_start_token(unit)
+        token = make_first_link(unit)
     if opened.recovery_secret is not None:
         typer.echo(f"Recovery key, shown this once; keep it offline, away from this server:\n  {opened.recovery_secret}")
     if token is not None:

@@ -11,7 +11,8 @@ from sqlalchemy import select
 from orchestrator.accounts.actor import SYSTEM, Actor, Role
 from orchestrator.accounts.models import User
 from orchestrator.accounts.queries import actor_for_user, find_user_by_email
-from orchestrator.accounts.service import add_ready_user
+from orchestrator.accounts.passwords import hash_password
+from orchestrator.accounts.service import add_user
 from orchestrator.core.clock import FixedClock, SystemClock
 from orchestrator.core.db import Database, WriteUnit
 from orchestrator.core.events import Events
@@ -143,8 +144,8 @@ def _queue(unit: WriteUnit, name: str) -> Queue:
 
 def _make_people(unit: WriteUnit, logins: DemoLogins) -> None:
     for login in logins.logins:
-        add_ready_user(unit, SYSTEM, email=login.email, name=login.name, roles=[Role(role) for role in login.roles], language=login.language,
-                       password=login.password, totp_secret=login.totp_secret)
+        user, _unused_link = add_user(unit, SYSTEM, email=login.email, name=login.name, roles=login.roles, language=login.language)
+        user.password_hash, user.totp_secret = hash_password(login.password), login.totp_secret
     desk = create_queue(unit, SYSTEM, name="Service desk", address="support@fernwart.example")
     server = create_queue(unit, SYSTEM, name="Server", address="server@fernwart.example")
     for login in logins.logins:
