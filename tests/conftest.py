@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -42,9 +43,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, object, None
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[PostgresServer, None, None]:
-    """One PostgreSQL server for each test process, on a socket in a temporary folder, stopped at the end."""
-    server = start_postgres(tmp_path_factory.mktemp("postgres"))
+def postgres_server() -> Generator[PostgresServer, None, None]:
+    """One PostgreSQL server for each test process, on a socket in a temporary folder, stopped at the end.
+
+    The folder is not pytest's: run as root, the server belongs to another user, and any pytest that starts beside this one
+    takes the rights on pytest's common folder away from everybody else.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="fernwart-postgres-"))
+    server = start_postgres(folder)
     try:
         template = Database(server.create_database("fernwart_template"), pool_size=2)
         create_schema(template, template)
@@ -52,6 +58,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Postg
         yield server
     finally:
         server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

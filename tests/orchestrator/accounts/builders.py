@@ -23,7 +23,7 @@ class Person:
 
     def code(self, database: Database, *, steps: int = 0) -> str:
         """The code of the present step of the database's clock, or of one ``steps`` away."""
-        return TOTP(self.totp_secret).at(int(database.clock.now().timestamp()), steps)
+        return TOTP(self.totp_secret).at(int(database.clock.now().timestamp()) + 30 * steps)
 
 
 def stop_clock(database: Database) -> FixedClock:
