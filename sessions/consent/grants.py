@@ -15,6 +15,7 @@ from orchestrator.accounts.actor import Actor
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import Conflict
 from orchestrator.core.ids import new_id
+from sessions.consent.checks import find_endpoint_change
 from sessions.consent.models import Consent, ConsentRequest
 from sessions.endpoints.models import Endpoint
 from sessions.keys import ServerKeys
@@ -51,6 +52,9 @@ def sign_grant(unit: WriteUnit, actor: Actor, session: RemoteSession, *, nonce: 
     if found is None or endpoint.state != "accepted":
         raise Conflict("There is no consent that this session could use.")
     request, consent = found
+    change = find_endpoint_change(endpoint, keys.read_request(request.request_jws))
+    if change:
+        raise Conflict("The consent cannot be used: {reason}", reason=change)
     grant = _make_grant(unit, locked, request, consent, endpoint, nonce, keys)
     token = keys.sign_grant(grant)
     signed = SignedGrant(grant.grant_id, consent.id, token, hash_document(token), request.request_jws, grant.scopes, grant.max_seconds)

@@ -40,19 +40,28 @@ def _fields(request: Request, zone: str, words: Translator) -> str:
         (words("Ticket"), f"{request.ticket} – {request.ticket_subject}"),
         (words("Answer by"), write_moment(request.expires_at, zone, words)),
     ]
-    lines = [f"{name}: {value.replace('{', '(').replace('}', ')')}" for name, value in rows]
+    lines = [f"{name}: {_without_braces(value)}" for name, value in rows]
     lines += [f"! {warning}" for warning in describe_warnings(request, words)]
-    return "\n".join(lines)  # braces of strangers went, so that only our own placeholders are filled in
+    return "\n".join(lines)
+
+
+def _without_braces(text: str) -> str:
+    """Texts of strangers must not hold a placeholder: the outbox would fill the secret in."""
+    return text.replace("{", "(").replace("}", ")")
+
+
+def _names(request: Request) -> dict[str, str]:
+    return {"technician": _without_braces(request.technician), "endpoint": _without_braces(request.endpoint_name)}
 
 
 def write_question(request: Request, *, zone: str, words: Translator, follow_up: bool) -> MailText:
     """The mail that asks. Its only secret is ``{link}``."""
-    names = {"technician": request.technician, "endpoint": request.endpoint_name}
+    names = _names(request)
     subject = words("%(technician)s asks for access to %(endpoint)s", **names)
     if follow_up:
         first = words("%(technician)s is working on %(endpoint)s and asks for more:", **names)
     else:
-        first = words("%(technician)s of %(desk)s asks for remote access to %(endpoint)s:", desk=request.desk, **names)
+        first = words("%(technician)s of %(desk)s asks for remote access to %(endpoint)s:", desk=_without_braces(request.desk), **names)
     return MailText(subject, "\n\n".join([
         words("Hello,"), first, _fields(request, zone, words),
         words("Allow, deny or ask a question here:"), "{link}",
@@ -64,13 +73,13 @@ def write_question(request: Request, *, zone: str, words: Translator, follow_up:
 def write_receipt_mail(request: Request, *, decision: str, minutes: int, fingerprint: str, receipt_hash: str,
                        words: Translator) -> MailText:
     """The mail after a decision: what was decided, and how to check the receipt."""
-    names = {"technician": request.technician, "endpoint": request.endpoint_name}
+    names = _names(request)
     if decision == "approve":
         said = words.plural("You allowed %(technician)s to work on %(endpoint)s for %(num)s minute.",
                             "You allowed %(technician)s to work on %(endpoint)s for %(num)s minutes.", minutes, **names)
     else:
         said = words("You did not allow %(technician)s to work on %(endpoint)s.", **names)
-    subject = words("Receipt of your decision about %(endpoint)s", endpoint=request.endpoint_name)
+    subject = words("Receipt of your decision about %(endpoint)s", endpoint=names["endpoint"])
     return MailText(subject, "\n\n".join([
         words("Hello,"), said,
         words("The page behind the link in the first mail shows the state, lets you stop the session, and gives you the signed receipt."),
@@ -83,7 +92,7 @@ def write_receipt_mail(request: Request, *, decision: str, minutes: int, fingerp
 def write_code_mail(request: Request, *, minutes: int, words: Translator) -> MailText:
     """The mail with six digits, for watching in another browser."""
     return MailText(words("Your code"), "\n\n".join([
-        words("Hello,"), words("your code to see the session on %(endpoint)s:", endpoint=request.endpoint_name), "{code}",
+        words("Hello,"), words("your code to see the session on %(endpoint)s:", endpoint=_names(request)["endpoint"]), "{code}",
         words.plural("It works once, within %(num)s minute.", "It works once, within %(num)s minutes.", minutes),
         words("If you did not ask for it, do nothing."),
     ]) + "\n")

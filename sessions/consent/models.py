@@ -34,6 +34,7 @@ class ConsentRequest(Base):
     call_back_name: Mapped[str] = mapped_column(String(200), default="")
     call_back_at: Mapped[datetime | None]
     language: Mapped[str] = mapped_column(String(5), default="de")
+    questions: Mapped[int] = mapped_column(default=0)
     fetched_at: Mapped[datetime | None]
     bounced_at: Mapped[datetime | None]
     expires_at: Mapped[datetime]

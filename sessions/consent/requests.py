@@ -13,7 +13,6 @@ from agents.protocol.scopes import covers
 from agents.protocol.signatures import hash_document
 from orchestrator.accounts.actor import Actor
 from orchestrator.accounts.desk import read_desk_facts
-from orchestrator.accounts.queries import single_person_desk
 from orchestrator.core.db import ReadUnit, WriteUnit
 from orchestrator.core.errors import Conflict, Forbidden
 from orchestrator.core.i18n import translator
@@ -58,8 +57,8 @@ class NoApprover(Conflict):
 
 def find_right(unit: ReadUnit, contact: Contact, *, ticket_id: str, scopes: tuple[str, ...], leader_id: str) -> UsableRight | None:
     """Return the right under which this contact may approve this for this leading technician, or None."""
-    rights = usable_approver_rights(unit, contact, ticket_id=ticket_id, scopes=scopes, covers=covers, leader_id=leader_id,
-                                    single_person=single_person_desk(unit))
+    rights = usable_approver_rights(unit, contact, ticket_id=ticket_id, scopes=scopes, leader_id=leader_id,
+                                    covers=lambda given, asked: covers([given], asked))
     return rights[0] if rights else None
 
 

@@ -71,3 +71,16 @@ def describe_warnings(request: Request, words: Translator) -> list[str]:
     if request.clock_is_off:
         warnings.append(words("The clock of this machine is wrong by more than ten minutes."))
     return warnings
+
+
+def describe_notice(request: Request, words: Translator) -> str:
+    """The privacy notice of a remote session, as shown on the page; its hash stands in the receipt."""
+    return "\n".join([
+        words("%(organisation)s decides about the data on this machine; %(desk)s works on its behalf, for this ticket only.",
+              organisation=request.organisation, desk=request.desk),
+        words("In the session %(technician)s may see personal data that the machine shows.", technician=request.technician),
+        words("Everything shown is recorded, stored on the server of %(desk)s, and can be seen by those who may replay it; "
+              "each replay is written down.", desk=request.desk),
+        words("You can end the session at any time. For information, correction or erasure of your data ask %(organisation)s.",
+              organisation=request.organisation),
+    ])

@@ -1,4 +1,4 @@
-"""What the search index holds of endpoints: name, fingerprint, operating system, addresses."""
+"""What the search index holds of endpoints: name, fingerprint, addresses and system."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ class EndpointDocuments:
         return _of_endpoint(endpoint) if endpoint is not None else None
 
     def all_documents(self, unit: ReadUnit) -> Iterator[SearchDocument]:
-        for endpoint in unit.db.scalars(select(Endpoint).execution_options(yield_per=500)):
+        for endpoint in unit.db.scalars(select(Endpoint).order_by(Endpoint.id).execution_options(yield_per=500)):
             yield _of_endpoint(endpoint)
 
 
 def _of_endpoint(endpoint: Endpoint) -> SearchDocument:
-    facts = " ".join(str(value) for value in endpoint.inventory.values() if isinstance(value, str | int | list))
-    return SearchDocument("endpoint", endpoint.id, endpoint.name, f"{endpoint.fingerprint}\n{facts[:4000]}", None, None,
+    inventory = endpoint.inventory or {}
+    words = [endpoint.fingerprint, *(str(inventory.get(name, "")) for name in ("host_name", "operating_system", "kernel", "processor")),
+             *(str(address) for address in inventory.get("addresses", []))]
+    return SearchDocument("endpoint", endpoint.id, endpoint.name, "\n".join(word for word in words if word), None, None,
                           endpoint.organisation_id, None, True, endpoint.enrolled_at)

@@ -120,10 +120,16 @@ def list_requests(unit: ReadUnit, session: RemoteSession) -> Sequence[ConsentReq
 
 
 def find_consent_in_force(unit: ReadUnit, session: RemoteSession) -> tuple[ConsentRequest, Consent] | None:
-    """Return the newest request that was approved, with its answer: what a grant is signed for."""
+    """Return the newest request that was approved, with its answer: what a grant is signed for. None once it was taken back."""
+    found = find_last_consent(unit, session)
+    return found if found is not None and found[1].withdrawn_at is None else None
+
+
+def find_last_consent(unit: ReadUnit, session: RemoteSession) -> tuple[ConsentRequest, Consent] | None:
+    """Return the newest request that was approved, with its answer, also when it was taken back later."""
     row = unit.db.execute(
         select(ConsentRequest, Consent).join(Consent, Consent.request_id == ConsentRequest.id).where(
-            ConsentRequest.session_id == session.id, Consent.decision == "approve", Consent.withdrawn_at.is_(None),
+            ConsentRequest.session_id == session.id, Consent.decision == "approve",
         ).order_by(Consent.decided_at.desc(), Consent.id.desc()).limit(1)
     ).one_or_none()
     return (row[0], row[1]) if row is not None else None

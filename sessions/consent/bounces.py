@@ -1,0 +1,52 @@
+"""When the mail that asks does not arrive: noted beside the request; for good means that the right rests and nothing was allowed."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from orchestrator.accounts.actor import SYSTEM
+from orchestrator.core.db import WriteUnit
+from orchestrator.customers.service import suspend_approvers
+from orchestrator.notifications.models import OutgoingMail
+from sessions.consent.models import ConsentRequest
+from sessions.lifecycle.machine import Trigger
+from sessions.lifecycle.models import SessionState
+from sessions.lifecycle.reasons import EndReason
+from sessions.lifecycle.service import stop_session
+from sessions.lifecycle.steps import lock_session, plan_due, take_step
+
+QUESTION = "consent.request"
+
+
+def note_bounce(unit: WriteUnit, outgoing_mail_id: str, *, permanent: bool) -> None:
+    """Note a bounce of a mail of ours; a permanent one of a question suspends the approver and withdraws what is open."""
+    mail = unit.db.get(OutgoingMail, outgoing_mail_id)
+    if mail is None or mail.purpose != QUESTION or mail.reference_id is None:
+        return
+    request = unit.db.scalars(select(ConsentRequest).where(ConsentRequest.id == mail.reference_id)).one_or_none()
+    if request is None:
+        return
+    lock_session(unit, request.session_id)
+    unit.db.refresh(request)
+    request.bounced_at = unit.now
+    unit.db.flush()
+    if not permanent:
+        return
+    if request.state == "open":
+        close_unanswered(unit, request, EndReason.BOUNCED)
+    suspend_approvers(unit, request.contact_id, "mail bounced")
+
+
+def close_unanswered(unit: WriteUnit, request: ConsentRequest, reason: EndReason) -> None:
+    """Withdraw an open request that cannot be answered; with it goes a session that waits for nothing else."""
+    session = lock_session(unit, request.session_id)
+    if request.follow_up:
+        request.state, request.decided_at = "withdrawn", unit.now
+        if session.state in (SessionState.LIVE, SessionState.SUSPENDED):
+            take_step(unit, SYSTEM, session.id, Trigger.MORE_EXPIRED, facts={"request": request.id, "cause": reason.value})
+        return
+    if session.state == SessionState.REQUESTED:
+        stop_session(unit, SYSTEM, session.id, reason)
+        return
+    request.state, request.decided_at = "withdrawn", unit.now
+    plan_due(unit, session)
