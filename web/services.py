@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 
+from orchestrator.accounts.attempts import LoginAttempts
 from orchestrator.core.db import Database
 from orchestrator.core.events import Events
 from orchestrator.core.settings import Settings
@@ -38,6 +39,7 @@ class Services:
     live: LiveRuntime
     indexing: SearchIndexing
     demo: bool = False
+    attempts: LoginAttempts = field(default_factory=LoginAttempts)
     write_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(12))
 
 
