@@ -42,7 +42,7 @@ format: $(VENV)/.ready-dev ## Put the code in order
 	@$(BIN)/ruff format .
 
 bench: $(VENV)/.ready-dev ## Measure, beside bare references in the same run
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m tests.benchmarks
 
 docs: $(VENV)/.ready-dev ## Check the documentation's links and commands
 	@$(BIN)/python scripts/check_docs.py

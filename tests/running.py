@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -59,7 +60,7 @@ class Running:
 
 
 def start_program(words: Sequence[str], *, url: str, data: Path, log: Path, environment: Mapping[str, str] | None = None,
-                  ready_seconds: float = 60) -> Running:
+                  ready_seconds: float = 60, ca: Path | None = None) -> Running:
     """Start ``fernwart WORDS`` and wait until it answers.
 
     Raises:
@@ -69,12 +70,13 @@ def start_program(words: Sequence[str], *, url: str, data: Path, log: Path, envi
         process = subprocess.Popen([sys.executable, "-m", "web.entry", *words], stdout=output, stderr=output, stdin=subprocess.DEVNULL,
                                    env=clean_environment(environment), start_new_session=True)
     running = Running(process, url, log, data)
+    trusted: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(ca)) if ca else True
     until = time.monotonic() + ready_seconds
     while time.monotonic() < until:
         if process.poll() is not None:
             raise AssertionError(f"it ended with {process.returncode}:\n{running.said()}")
         try:
-            if httpx.get(f"{url}/healthz", timeout=2).status_code == 200:
+            if httpx.get(f"{url}/healthz", timeout=2, verify=trusted).status_code == 200:
                 return running
         except httpx.TransportError:
             time.sleep(0.05)

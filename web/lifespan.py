@@ -19,6 +19,7 @@ import orchestrator.notifications.signalling
 import orchestrator.search.index
 import orchestrator.tickets.signalling
 import sessions.listeners
+from orchestrator.accounts.desk import publish_desk_facts
 from orchestrator.core.db import Database
 from orchestrator.core.events import Events
 from orchestrator.core.jobs import JobRunner
@@ -58,6 +59,7 @@ def build_services(settings: Settings, *, links: RouteLinks, demo: bool) -> Serv
     record_database = Database(settings.recordings_url, pool_size=8)
     migrate(database, record_database)
     with database.write() as unit:
+        publish_desk_facts(unit, settings)
         keys = open_keys(unit, settings.data_dir).keys
     blocking = ThreadPoolExecutor(16, thread_name_prefix="blocking")
     services = Services(

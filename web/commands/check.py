@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 import typer
 
+from orchestrator.accounts.settings_store import get_setting
 from orchestrator.core.db import Database
 from orchestrator.core.errors import AppError
 from orchestrator.core.settings import Settings
-from sessions.keys import ServerKeys
+from sessions.keys import OPERATIONAL_FINGERPRINT, open_keys
 from web.commands.opening import open_databases
 from web.schema import list_missing_triggers
 
@@ -39,8 +40,8 @@ def run_check() -> None:
         report("database", lambda: _check_database(database))
         report("record", lambda: _check_database(record_database))
         report("triggers", lambda: _check_triggers(database, record_database))
-        report("keys", lambda: f"operational key {ServerKeys.open(settings.data_dir).fingerprint}")
-    report("mail", lambda: _check_mail(settings))
+        report("keys", lambda: _check_keys(database, settings))
+        report("mail", lambda: _check_mail(settings))
     report("disk", lambda: _check_disk(settings))
     if failed:
         raise typer.Exit(os.EX_CONFIG)
@@ -63,6 +64,13 @@ def _check_triggers(database: Database, record_database: Database) -> str:
     if missing:
         raise OSError(f"missing: {', '.join(missing)}; restore the database from a backup or run the newest migration again")
     return "all there"
+
+
+def _check_keys(database: Database, settings: Settings) -> str:
+    with database.write() as unit:
+        if get_setting(unit, OPERATIONAL_FINGERPRINT) == "":
+            return "made at the first start"
+        return f"operational key {open_keys(unit, settings.data_dir).keys.fingerprint}"
 
 
 def _check_mail(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from orchestrator.accounts.actor import Actor, ActorKind, Right
+from orchestrator.accounts.desk import publish_desk_facts
 from orchestrator.core.db import Database
 from orchestrator.core.settings import Settings
 from web.schema import migrate
@@ -25,6 +26,8 @@ def open_databases(settings: Settings) -> Generator[tuple[Database, Database], N
     record_database = Database(settings.recordings_url)
     try:
         migrate(database, record_database)
+        with database.write() as unit:
+            publish_desk_facts(unit, settings)
         yield database, record_database
     finally:
         database.dispose()
