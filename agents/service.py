@@ -58,8 +58,6 @@ class Agent:
             local = await serve_local_socket(self.folder, self._answer)
             linking = group.create_task(link.run(), name="link")
             watching = group.create_task(sessions.watch_limits(), name="limits")
-            gc.collect()
-            gc.freeze()
             try:
                 await self._stopping.wait()
                 await sessions.end_all(cause="shutdown", reason="the agent was stopped")
@@ -122,5 +120,8 @@ async def run_agent(folder: StateFolder, *, open_shell: ShellOpener) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
     adopt_orphans()
+    # A full collection over everything imported would stall a keystroke (wire.md 2).
+    gc.collect()
+    gc.freeze()
     logger.info("agent %s for %s, lock %d", agent.key.public.fingerprint, agent.record.url, lock)
     await agent.run()
