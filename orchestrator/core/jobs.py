@@ -36,7 +36,7 @@ class DueWork(Protocol):
     def perform(self, row_id: str) -> None: ...
 
 
-def skip_locked(unit: WriteUnit, statement: Select[tuple[str]]) -> Select[tuple[str]]:
+def skip_locked(unit: WriteUnit, statement: Select[str]) -> Select[str]:
     """Add FOR UPDATE SKIP LOCKED where the database knows it; SQLite has one writer anyway."""
     bind = unit.db.get_bind()
     return statement.with_for_update(skip_locked=True) if bind.dialect.name == "postgresql" else statement

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from orchestrator.accounts.actor import Actor, ActorKind, Right
 from orchestrator.accounts.desk import read_desk_facts
@@ -138,12 +138,10 @@ def list_organisations(unit: ReadUnit, actor: Actor, *, query: str = "", cursor:
             _contains(Organisation.name, word), _contains(Organisation.number, word),
             exists().where(OrganisationDomain.organisation_id == Organisation.id, _contains(OrganisationDomain.domain, word)),
         ))
-    if cursor:
-        name, row_id = decode_cursor(cursor, str, str)
-        statement = statement.where(tuple_(Organisation.name, Organisation.id) > (name, row_id))
+    if cursor and (last := unit.db.get(Organisation, _row_id(cursor))) is not None:
+        statement = statement.where(_behind(Organisation, last))
     rows = list(unit.db.scalars(statement))
-    last = rows[limit - 1] if len(rows) > limit else None
-    return OrganisationPage(rows[:limit], encode_cursor(last.name, last.id) if last else None)
+    return OrganisationPage(rows[:limit], encode_cursor(rows[limit - 1].id) if len(rows) > limit else None)
 
 
 def list_contacts(unit: ReadUnit, actor: Actor, *, query: str = "", organisation_id: str | None = None, with_left: bool = False,
@@ -159,14 +157,22 @@ def list_contacts(unit: ReadUnit, actor: Actor, *, query: str = "", organisation
     if not with_left:
         statement = statement.where(Contact.left_at.is_(None))
     statement = statement.where(*_contact_conditions(query))
-    if cursor:
-        name, row_id = decode_cursor(cursor, str, str)
-        statement = statement.where(tuple_(Contact.name, Contact.id) > (name, row_id))
+    if cursor and (last := unit.db.get(Contact, _row_id(cursor))) is not None:
+        statement = statement.where(_behind(Contact, last))
     rows = unit.db.execute(statement).all()
     approvers = _approver_ids(unit, [row.Contact.id for row in rows])
     items = [ContactRow(row.Contact, row.Organisation, row.Contact.id in approvers) for row in rows[:limit]]
-    last = items[-1].contact if len(rows) > limit else None
-    return ContactPage(items, encode_cursor(last.name, last.id) if last else None)
+    return ContactPage(items, encode_cursor(items[-1].contact.id) if len(rows) > limit else None)
+
+
+def _row_id(cursor: str) -> str:
+    (row_id,) = decode_cursor(cursor, str)
+    return parse_id(row_id)
+
+
+def _behind(table: type[Contact] | type[Organisation], last: Contact | Organisation) -> ColumnElement[bool]:
+    """What comes after ``last`` in the order of names."""
+    return or_(table.name > last.name, and_(table.name == last.name, table.id > last.id))
 
 
 def _contact_conditions(query: str) -> list[ColumnElement[bool]]:
@@ -216,18 +222,22 @@ def person_facts(unit: ReadUnit, contact: Contact) -> PersonFacts:
 
 
 def usable_approver_rights(unit: ReadUnit, contact: Contact, *, ticket_id: str | None, scopes: Collection[str],
-                           leader_id: str | None = None, covers: ScopeRule = same_scope) -> list[UsableRight]:
+                           leader_id: str | None = None, single_person: bool | None = None,
+                           covers: ScopeRule = same_scope) -> list[UsableRight]:
     """Return the rights by which this contact may approve ``scopes`` for this ticket now; empty = may not.
 
     ``leader_id`` is the technician who leads the session: rights that he gave do not count, unless that rule rests
     (then ``rested`` says why, and the receipt repeats it). ``covers(given, asked)`` is the wire's function for scopes.
+    ``single_person`` is read when it is not given.
     """
     organisation = unit.db.get(Organisation, contact.organisation_id) if contact.organisation_id else None
     if check_person(contact, organisation, person_facts(unit, contact)) or check_address(contact, unit.now):
         return []
     rights = unit.db.scalars(select(ApproverRight).where(ApproverRight.contact_id == contact.id, *_in_force(unit))).all()
+    if single_person is None:
+        single_person = leader_id is not None and single_person_desk(unit)
     return choose_usable(rights, now=unit.now, ticket_id=ticket_id, scopes=scopes, covers=covers, leader_id=leader_id,
-                         single_person=leader_id is not None and single_person_desk(unit))
+                         single_person=single_person)
 
 
 def language_of(contact: Contact | None, organisation: Organisation | None, detected: str | None, settings: Settings | str) -> str:

@@ -1,4 +1,5 @@
-"""Making and changing organisations and contacts. Rights to approve: ``approvers.py``; new addresses: here."""
+"""Entering organisations and contacts, and changing organisations. Contacts change in ``changes.py``, rights to approve in
+``approvers.py``."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from orchestrator.core.ids import new_id
 from orchestrator.customers.addresses import FREE_MAIL_DOMAINS, normalise_address, normalise_domain, normalise_phone
 from orchestrator.customers.events import ContactChanged, OrganisationChanged
 from orchestrator.customers.models import Contact, CustomerCounter, Organisation, OrganisationDomain
+from orchestrator.search.index import touch
 from orchestrator.tickets.priority import check_matrix
 
 FIRST_NUMBER = 10001
@@ -33,11 +35,12 @@ def create_organisation(unit: WriteUnit, actor: Actor, *, name: str, domains: Se
     actor.require(Right.CUSTOMERS_WRITE)
     if internal:
         actor.require(Right.APPROVERS_WRITE)
-    organisation = Organisation(id=new_id(), number=_draw_number(unit), name=_name(name), language=_language(language),
+    organisation = Organisation(id=new_id(), number=_draw_number(unit), name=clean_name(name), language=known_language(language),
                                 internal=internal, note=note[:4000], created_at=unit.now)
     unit.db.add(organisation)
     unit.db.flush()
     _set_domains(unit, organisation, domains)
+    touch(unit, "organisation", organisation.id)
     unit.emit(OrganisationChanged(organisation.id))
     return organisation
 
@@ -55,12 +58,12 @@ def change_organisation(unit: WriteUnit, actor: Actor, organisation_id: str, *, 
     organisation = unit.db.scalar(select(Organisation).where(Organisation.id == organisation_id).with_for_update(key_share=True))
     if organisation is None:
         raise NotFound()
-    _require_version(organisation.version, version)
+    require_version(organisation.version, version)
     before = {field: getattr(organisation, field) for field in ("name", "language", "internal", "note", "priority_matrix")}
     if name is not None:
-        organisation.name = _name(name)
+        organisation.name = clean_name(name)
     if language is not None:
-        organisation.language = _language(language)
+        organisation.language = known_language(language)
     if note is not None:
         organisation.note = note[:4000]
     if priority_matrix is not None:
@@ -76,6 +79,7 @@ def change_organisation(unit: WriteUnit, actor: Actor, organisation_id: str, *, 
     if fields:
         organisation.version += 1
         unit.db.flush()
+        touch(unit, "organisation", organisation.id)
         unit.emit(OrganisationChanged(organisation.id, tuple(fields)))
     return organisation
 
@@ -96,13 +100,14 @@ def create_contact(unit: WriteUnit, actor: Actor, *, name: str, email: str | Non
         raise InvalidInput("There is no such organisation.", field="organisation_id")
     if address is not None:
         require_free_address(unit, address)
-    contact = Contact(id=new_id(), organisation_id=organisation_id, name=shown, email=address, phone=number, language=_language(language),
-                      shared_mailbox=shared_mailbox, created_at=unit.now)
+    contact = Contact(id=new_id(), organisation_id=organisation_id, name=shown, email=address, phone=number,
+                      language=known_language(language), shared_mailbox=shared_mailbox, created_at=unit.now)
     try:
         with unit.db.begin_nested():
             unit.db.add(contact)
     except IntegrityError as exc:  # two at once entered the same address
         raise Conflict("The address {address} belongs to somebody else already.", address=address) from exc
+    touch(unit, "contact", contact.id)
     unit.emit(ContactChanged(contact.id))
     return contact
 
@@ -142,14 +147,16 @@ def _draw_number(unit: WriteUnit) -> str:
     return f"K-{unit.db.scalar(statement)}"
 
 
-def _name(text: str) -> str:
+def clean_name(text: str) -> str:
+    """One line of at most 200 characters. Raises ``InvalidInput`` when nothing is left."""
     name = " ".join(text.split())[:200]
     if not name:
         raise InvalidInput("A name is needed.", field="name")
     return name
 
 
-def _language(code: str | None) -> str | None:
+def known_language(code: str | None) -> str | None:
+    """The code of a language that the program speaks, None for an empty one. Raises ``InvalidInput``."""
     if not code:
         return None
     language = find_language(code)
@@ -158,6 +165,7 @@ def _language(code: str | None) -> str | None:
     return str(language)
 
 
-def _require_version(current: int, seen: int | None) -> None:
+def require_version(current: int, seen: int | None) -> None:
+    """Raise ``Conflict`` when somebody else changed the row since the editor saw version ``seen``."""
     if seen is not None and seen != current:
         raise Conflict("Somebody else changed this in the meantime. Load it again and repeat your change.")

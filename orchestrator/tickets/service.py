@@ -19,6 +19,7 @@ from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import InvalidInput, NotFound
 from orchestrator.core.ids import new_id
 from orchestrator.customers.models import Contact, Organisation
+from orchestrator.search.index import touch
 from orchestrator.tickets.blobs import NewAttachment, add_attachment
 from orchestrator.tickets.events import EntryAdded, TicketOpened
 from orchestrator.tickets.models import (
@@ -34,6 +35,7 @@ from orchestrator.tickets.models import (
     TicketCounter,
     Visibility,
 )
+from orchestrator.tickets.notices import NOTICES
 from orchestrator.tickets.numbers import format_number
 from orchestrator.tickets.priority import priority_of
 
@@ -76,6 +78,7 @@ def open_ticket(
         subject=subject, author_kind=str(ActorKind.CONTACT) if author else str(actor.kind), author_id=author.id if author else actor.id,
         author_name=author.name if author else actor.name, attachments=attachments, data=data,
     )
+    touch(unit, "ticket", ticket.id)
     unit.emit(TicketOpened(ticket.id, ticket.organisation_id, ticket.queue_id))
     return ticket, entry
 
@@ -104,6 +107,8 @@ def add_entry(
     unit.db.flush()
     for attachment in attachments:
         add_attachment(unit, entry, attachment)
+    if kind in (EntryKind.MESSAGE, EntryKind.NOTE):
+        touch(unit, "entry", entry.id)
     unit.emit(EntryAdded(ticket.id, entry.id, ticket.queue_id))
     return entry
 
@@ -118,14 +123,15 @@ def add_change(unit: WriteUnit, actor: Actor, ticket: Ticket, *, what: str, befo
     )
 
 
-def add_notice(unit: WriteUnit, ticket: Ticket, *, code: str, text: str, values: Mapping[str, object] | None = None,
+def add_notice(unit: WriteUnit, ticket: Ticket, *, code: str, values: Mapping[str, object] | None = None, text: str = "",
                actor: Actor | None = None) -> Entry:
-    """Write a NOTICE entry of the program: ``code`` and ``values`` for translation, ``text`` as an English sentence."""
+    """Write a NOTICE entry of the program. ``text`` is the English sentence, by default the one of ``code`` (a key of
+    ``notices.NOTICES``), which pages show translated."""
     from_whom = actor or PROGRAM
     return add_entry(
-        unit, from_whom, ticket, kind=EntryKind.NOTICE, visibility=Visibility.INTERNAL, medium=Medium.PROGRAM, text=text,
-        author_kind=str(from_whom.kind), author_id=from_whom.id, author_name=from_whom.name,
-        data={"code": code, "values": dict(values or {})},
+        unit, from_whom, ticket, kind=EntryKind.NOTICE, visibility=Visibility.INTERNAL, medium=Medium.PROGRAM,
+        text=text or NOTICES[code] % dict(values or {}), author_kind=str(from_whom.kind), author_id=from_whom.id,
+        author_name=from_whom.name, data={"code": code, "values": dict(values or {})},
     )
 
 
@@ -158,12 +164,6 @@ def add_participant(unit: WriteUnit, ticket: Ticket, address: str) -> None:
     make = postgresql.insert if unit.db.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement: Insert = make(Participant).values(ticket_id=ticket.id, address=address.strip().lower()[:254]).on_conflict_do_nothing()
     unit.db.execute(statement)
-
-
-def touch_ticket(unit: WriteUnit, ticket: Ticket) -> None:
-    """Count the version up: whoever edits an older one is told."""
-    ticket.version += 1
-    ticket.changed_at = unit.now
 
 
 def medium_of(actor: Actor) -> Medium:
