@@ -17,7 +17,7 @@ from jinja2.runtime import Context
 
 from orchestrator.core import i18n
 from orchestrator.core.i18n import Language
-from web import moments
+from web import labels, moments
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 LOCALES = Path(__file__).resolve().parent / "locales"
@@ -54,6 +54,7 @@ def build_environment(language: Language, *, page_globals: Mapping[str, object])
     environment.globals.update({name: value for name, value in page_globals.items() if value is not None})
     environment.globals["url_for"] = url_for
     environment.globals["language"] = str(language)
+    environment.globals["labels"] = labels
     moments.register(environment, language)
     return environment
 

@@ -106,9 +106,10 @@ def read_catalogue(path: Path) -> dict[str, str | tuple[str, ...]]:
     for message in catalogue:
         if not message.id or message.fuzzy:
             continue
-        if isinstance(message.id, str) and isinstance(message.string, str):
-            if message.string:
-                messages[message.id] = message.string
-        elif not isinstance(message.id, str) and not isinstance(message.string, str) and all(message.string):
-            messages[message.id[0]] = tuple(message.string)
+        translated = message.string
+        if isinstance(message.id, str) and isinstance(translated, str):
+            if translated:
+                messages[message.id] = translated
+        elif not isinstance(message.id, str) and isinstance(translated, list | tuple) and all(translated):
+            messages[message.id[0]] = tuple(translated)
     return messages

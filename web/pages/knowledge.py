@@ -82,7 +82,8 @@ def list_all(request: Request, unit: Reading, actor: CurrentUser, q: str = "", s
         found = search(unit, actor, q[:300], kinds=["article"], offset=max(offset, 0))
         return page(request, "knowledge/list.html", ArticleListPage(q[:300], state, language, (), found, None), fragment="results")
     articles = list_articles(unit, actor, state=state or None, language=language or None, cursor=cursor)
-    return page(request, "knowledge/list.html", ArticleListPage("", state, language, articles.items, None, articles.next), fragment="results")
+    shown = ArticleListPage("", state, language, articles.items, None, articles.next)
+    return page(request, "knowledge/list.html", shown, fragment="results")
 
 
 @router.get("/new", name="articles:new")
@@ -140,7 +141,8 @@ def show(request: Request, unit: Reading, actor: CurrentUser, article_id: str) -
 def show_editor(request: Request, unit: Reading, actor: CurrentUser, article_id: str) -> Response:
     actor.require(Right.ARTICLES_WRITE)
     article = get_article(unit, actor, article_id)
-    values = ArticleValues(article.title, article.problem, article.body, article.language, article.internal, article.version, article.group_id)
+    values = ArticleValues(article.title, article.problem, article.body, article.language, article.internal, article.version,
+                           article.group_id)
     return _editor(request, article.id, values, {})
 
 

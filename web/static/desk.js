@@ -66,16 +66,23 @@ document.addEventListener("click", (event) => {
     if (event.clientX < box.left || event.clientX > box.right || event.clientY < box.top || event.clientY > box.bottom) target.close();
   }
   const tab = target.closest("[data-show]");
-  if (tab) showPanel(tab);
+  if (tab) {
+    showPanel(tab);
+    const wanted = tab.dataset.keyFocus ?? (tab.hash || "");
+    if (wanted) document.querySelector(wanted)?.focus();
+  }
   const copy = target.closest("[data-copy]");
   if (copy) copyText(copy);
 });
 
-// Tabs inside a page: <button role="tab" data-show="panel-id" aria-controls="panel-id">.
+// Tabs inside a page: <button role="tab" data-show="panel-id" aria-controls="panel-id">. Another button may open a panel too
+// when it names the tab: data-show="panel-id" data-tab="tab-id" data-key-focus="#field".
 function showPanel(tab) {
-  const tabs = [...tab.closest("[role=tablist]").querySelectorAll("[data-show]")];
+  const list = tab.closest("[role=tablist]") ?? document.getElementById(tab.dataset.tab)?.closest("[role=tablist]");
+  const chosenTab = tab.dataset.tab ? document.getElementById(tab.dataset.tab) : tab;
+  const tabs = list ? [...list.querySelectorAll("[data-show]")] : [];
   for (const other of tabs) {
-    const chosen = other === tab;
+    const chosen = other === chosenTab;
     other.setAttribute("aria-selected", String(chosen));
     const panel = document.getElementById(other.dataset.show);
     if (panel) panel.hidden = !chosen;

@@ -1,15 +1,17 @@
 // Live regions: one WebSocket tells which topics changed, and every region of that topic fetches itself again through htmx.
-// We say {"subscribe": ["ticket:2026-000123-4", "board"]}; the server says {"topic": "board"}. A message carries no content,
+// We say {"subscribe": ["ticket:ID", "tickets"]}; the server says {"topic": "tickets"}. A message carries no content,
 // so losing one loses nothing: after a new connection everything is fetched once.
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
 const COLLECT_MS = 60;
+const BROAD_MS = 1000; // Topics without an id ("tickets") change often: their regions are fetched once a second at most.
 
 let socket = null;
 let wait = FIRST_WAIT_MS;
 let wasConnected = false;
 const due = new Set();
+const renewed = new Map();
 let timer = 0;
 
 const topicsOf = (element) => (element.dataset.topic ?? "").split(/\s+/).filter(Boolean);
@@ -23,7 +25,16 @@ function renew(wanted) {
 
 function collect(topic) {
   due.add(topic);
-  timer ||= setTimeout(() => { timer = 0; const now = new Set(due); due.clear(); renew(now); }, COLLECT_MS);
+  timer ||= setTimeout(work, COLLECT_MS);
+}
+
+function work() {
+  timer = 0;
+  const now = performance.now();
+  const ready = new Set([...due].filter((topic) => topic.includes(":") || now - (renewed.get(topic) ?? -BROAD_MS) >= BROAD_MS));
+  for (const topic of ready) { due.delete(topic); renewed.set(topic, now); }
+  if (due.size) timer = setTimeout(work, BROAD_MS / 2);
+  if (ready.size) renew(ready);
 }
 
 function subscribe() {
