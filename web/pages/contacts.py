@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -162,7 +162,7 @@ def end_right(request: Request, unit: Writing, actor: CurrentUser, contact_id: s
 
 def _end_of_day(text: str, actor: Actor) -> datetime:
     try:
-        day = datetime.strptime(text.strip()[:10], "%Y-%m-%d").date()
+        day = date.fromisoformat(text.strip()[:10])
     except ValueError as exc:
         raise InvalidInput("This is not a date.", field="until") from exc
     return datetime.combine(day, time(23, 59, 59), tzinfo=find_zone(actor.time_zone))
