@@ -39,9 +39,9 @@ def list_all(unit: Reading, actor: CurrentUser, status: Annotated[Status | None,
     found = find_queue(unit, queue) if queue else None
     if queue and found is None:
         raise InvalidInput("There is no queue of that name.", field="queue")
-    page = list_tickets(unit, actor, TicketFilter(status=status, queue_id=found.id if found else None, organisation_id=organisation_id),
+    page = list_tickets(unit, actor, TicketFilter(statuses=(status,) if status else (), queue_id=found.id if found else None, organisation_id=organisation_id),
                         cursor=cursor, limit=limit)
-    return Page(items=[TicketShape.model_validate(ticket) for ticket in page.items], next=page.next)
+    return Page(items=[TicketShape.model_validate(row.ticket) for row in page.items], next=page.next)
 
 
 @router.post("", name="api:tickets-open", status_code=201, response_model=TicketShape)
@@ -138,11 +138,10 @@ def change(unit: Writing, actor: CurrentUser, number: str, body: TicketChange,
 @router.get("/{number}/entries", name="api:ticket-entries", response_model=Page[EntryShape])
 def list_entries(unit: Reading, actor: CurrentUser, number: str, cursor: Annotated[int | None, Query(ge=1)] = None,
                  limit: Limit = 100) -> Page[EntryShape]:
-    """The timeline, newest first."""
-    ticket = get_ticket(unit, actor, number)
-    entries = timeline(unit, actor, ticket, before_seq=cursor, limit=limit + 1)
-    shown = [EntryShape.model_validate(entry) for entry in entries][:limit]
-    return Page(items=shown, next=str(shown[-1].seq) if len(entries) > limit else None)
+    """The newest part of the timeline, in the order of time; ``next`` leads to the part before it."""
+    shown = timeline(unit, actor, get_ticket(unit, actor, number), before_seq=cursor, limit=limit)
+    return Page(items=[EntryShape.model_validate(item.entry) for item in shown.items],
+                next=str(shown.before_seq) if shown.before_seq is not None else None)
 
 
 @router.post("/{number}/entries", name="api:ticket-entries-add", status_code=201, response_model=EntryShape)
