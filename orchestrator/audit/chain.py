@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from orchestrator.audit.hashes import SALT_BYTES, canonical_json, content_hash, link_hash, metadata_hash, start_hash
 from orchestrator.audit.models import Chain, ChainContent, ChainLink, Erasure
 from orchestrator.core.db import ReadUnit, WriteUnit
+from orchestrator.core.i18n import _
 from orchestrator.core.ids import new_id
 
 AUDIT_CHAIN = "audit"
@@ -29,14 +30,14 @@ _BATCH_ROWS = 1000
 class ChainProblem(StrEnum):
     """What is wrong with the first bad entry, as a sentence for the page and the command."""
 
-    CONTENT_EDITED = "its content was edited"
-    CONTENT_DELETED = "its content was deleted without an erasure that names it"
-    LINK_EDITED = "its link was edited or moved"
-    MISSING = "it is missing"
-    CUT = "it and what follows were cut off"
-    HEAD_DIFFERS = "it is not the entry that the head of the chain names"
-    BEYOND_HEAD = "it stands beyond the head of the chain"
-    LIST_DIFFERS = "the list shows something else than the chain"
+    CONTENT_EDITED = _("its content was edited")
+    CONTENT_DELETED = _("its content was deleted without an erasure that names it")
+    LINK_EDITED = _("its link was edited or moved")
+    MISSING = _("it is missing")
+    CUT = _("it and what follows were cut off")
+    HEAD_DIFFERS = _("it is not the entry that the head of the chain names")
+    BEYOND_HEAD = _("it stands beyond the head of the chain")
+    LIST_DIFFERS = _("the list shows something else than the chain")
 
 
 @dataclass(frozen=True, slots=True)

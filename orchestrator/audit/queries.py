@@ -16,7 +16,7 @@ from orchestrator.audit.service import list_values
 from orchestrator.core.db import ReadUnit
 from orchestrator.core.errors import NotFound
 
-MAX_PAGE = 200
+MAX_PAGE = 500
 _BATCH_ROWS = 1000
 
 
@@ -27,10 +27,10 @@ def list_audit(unit: ReadUnit, actor: Actor, *, kind: str = "", actor_name: str 
     actor.require(Right.AUDIT_READ)
     statement = select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(max(1, min(limit, MAX_PAGE)))
     if kind:
-        name = AuditEntry.kind
+        kind, name = kind.replace("\0", ""), AuditEntry.kind
         statement = statement.where(name == kind if "." in kind else name.startswith(f"{kind}.", autoescape=True))
     if actor_name:
-        statement = statement.where(AuditEntry.actor_name.icontains(actor_name, autoescape=True))
+        statement = statement.where(AuditEntry.actor_name.icontains(actor_name.replace("\0", ""), autoescape=True))
     if since is not None:
         statement = statement.where(AuditEntry.happened_at >= since)
     if until is not None:
@@ -44,6 +44,15 @@ def list_audit_kinds(unit: ReadUnit, actor: Actor) -> Sequence[str]:
     """List the kinds that occur, for the filter. Needs ``audit:read``."""
     actor.require(Right.AUDIT_READ)
     return unit.db.scalars(select(AuditEntry.kind).distinct().order_by(AuditEntry.kind)).all()
+
+
+def get_audit_entry(unit: ReadUnit, actor: Actor, seq: int) -> AuditEntry:
+    """Return an entry of the list. Needs ``audit:read``; raises ``NotFound``."""
+    actor.require(Right.AUDIT_READ)
+    entry = unit.db.get(AuditEntry, seq) if 0 < seq < 2**31 else None
+    if entry is None:
+        raise NotFound()
+    return entry
 
 
 def get_audit_details(unit: ReadUnit, actor: Actor, seq: int) -> dict[str, Any]:
