@@ -14,7 +14,7 @@ from orchestrator.core.errors import Conflict, InvalidInput, NotFound
 from orchestrator.customers.models import Contact
 from orchestrator.customers.queries import find_contact_by_address, get_contact, get_organisation, language_of
 from orchestrator.customers.service import create_contact
-from orchestrator.intake.confirm import confirm_ticket
+from orchestrator.notifications.confirmation import confirm_ticket
 from orchestrator.tickets.assign import assign_ticket, move_ticket
 from orchestrator.tickets.classification import set_priority
 from orchestrator.tickets.models import Kind, Level, Medium, Status, Ticket
@@ -53,11 +53,12 @@ def open_one(request: Request, unit: Writing, actor: CurrentUser, services: Part
         contact = _contact(unit, actor, body)
         organisation_id = body.organisation_id or (contact.organisation_id if contact else None)
         organisation = get_organisation(unit, actor, organisation_id) if organisation_id else None
-        ticket, entry = open_ticket(
+        ticket, _entry = open_ticket(
             unit, actor, subject=body.subject, text=body.text, queue_id=_queue_id(unit, actor, body.queue), contact_id=contact.id if contact else None,
             organisation_id=organisation_id, medium=Medium.API, kind=Kind(body.kind), impact=Level(body.impact), urgency=Level(body.urgency),
             language=language_of(contact, organisation, None, services.settings), author=contact)
-        confirm_ticket(unit, ticket, entry)
+        if contact is not None and contact.email:
+            confirm_ticket(unit, ticket, to_address=contact.email, to_name=contact.name)
         return TicketShape.model_validate(ticket)
 
     return answer_once(unit, actor, request, key, body, make)

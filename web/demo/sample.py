@@ -122,10 +122,8 @@ def fill_desk(database: Database, settings: Settings, logins: DemoLogins) -> Non
 
 def _register(events: Events) -> None:
     import orchestrator.search.index
-    import orchestrator.tickets.search_source
 
     orchestrator.search.index.register(events, MemorySignals())
-    orchestrator.tickets.search_source.register(events)
 
 
 def _user(unit: WriteUnit, email: str) -> tuple[User, Actor]:

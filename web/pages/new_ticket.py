@@ -24,6 +24,7 @@ from orchestrator.customers.queries import (
     list_organisations,
 )
 from orchestrator.customers.service import create_contact, create_organisation
+from orchestrator.notifications.confirmation import confirm_ticket
 from orchestrator.tickets.assign import assign_ticket
 from orchestrator.tickets.models import Kind, Level, Medium, Ticket
 from orchestrator.tickets.queues import default_queue, list_all_queues
@@ -128,6 +129,8 @@ def _open(unit: WriteUnit, actor: Actor, values: NewTicketValues) -> Ticket:
         unit, actor, subject=values.subject, text=values.text.strip(), queue_id=values.queue, contact_id=contact.id, organisation_id=None,
         medium=Medium(values.medium), kind=Kind(values.kind), impact=Level(values.impact), urgency=Level(values.urgency),
         language=language_of(contact, organisation, values.language or None, read_desk_facts(unit).default_language), author=contact)
+    if contact.email:
+        confirm_ticket(unit, ticket, to_address=contact.email, to_name=contact.name)
     if values.take and actor.user_id:
         assign_ticket(unit, actor, ticket, actor.user_id)
     return ticket
