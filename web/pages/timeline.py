@@ -64,6 +64,7 @@ class ShownItem:
     text: str
     attachments: Sequence[Attachment] = ()
     recipients: str = ""
+    entered_by: str = ""
     explanation: str = ""
     marks: Sequence[tuple[str, str]] = ()
     session: SessionCard | None = None
@@ -97,6 +98,7 @@ def build_timeline(unit: ReadUnit, records: Database, reader: Reader, ticket: Ti
             continue
         shown.append(ShownItem(
             entry, word_entry(entry, reader), attachments=item.attachments, recipients=_recipients(entry),
+            entered_by=str(entry.data.get("entered_by", "")),
             explanation=_explanation(entry, reader), marks=_marks(item, reader)))
     return shown
 
