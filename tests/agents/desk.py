@@ -231,6 +231,7 @@ class Desk:
         self.tokens: dict[str, str] = {}
         self.revoked: tuple[str, ...] = ()
         self.resumes = True
+        self.before_welcome: Any = None
         self.port = 0
         self.trust: ssl.SSLContext | None = None
         self._server: Server | None = None
@@ -321,6 +322,8 @@ class Desk:
             await link.send(Waiting(endpoint_id="endpoint-1", fingerprint=key.fingerprint))
             while not self.accepting:
                 await asyncio.sleep(0.01)
+        if self.before_welcome is not None:
+            await link.send(self.before_welcome)
         resume = tuple(self.make_ticket(one) for one in self.channels.values()) if self.resumes else ()
         await link.send(
             Welcome(
