@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from orchestrator.accounts.actor import SYSTEM
 from orchestrator.core.db import WriteUnit
-from orchestrator.customers.service import suspend_approvers
+from orchestrator.customers.approvers import suspend_approvers
 from orchestrator.notifications.models import OutgoingMail
 from sessions.consent.models import ConsentRequest
 from sessions.lifecycle.machine import Trigger

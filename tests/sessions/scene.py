@@ -115,7 +115,7 @@ class Scene:
             return decide(unit, token, Answer(approve=approve, **answer), services=self.parts)  # type: ignore[arg-type]
 
     def approved(self, **wish: object) -> tuple[RemoteSession, str]:
-        session, token = self.asked(**wish)
+        _, token = self.asked(**wish)
         return self.decide(token).session, token
 
     def now_later(self, **delta: float) -> datetime:
