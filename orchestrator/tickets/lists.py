@@ -132,7 +132,8 @@ def _branches(actor: Actor, wanted: TicketFilter) -> Iterable[list[ColumnElement
     return branches
 
 
-def _branch(conditions: list[ColumnElement[bool]], residual: list[ColumnElement[bool]], order: Order, limit: int) -> Select[str, int, datetime]:
+def _branch(conditions: list[ColumnElement[bool]], residual: list[ColumnElement[bool]], order: Order,
+            limit: int) -> Select[str, int, datetime]:
     statement = select(Ticket.id, Ticket.priority, Ticket.created_at).where(*conditions, *residual)
     return statement.order_by(*_order(Ticket, order)).limit(limit + 1)
 
