@@ -162,12 +162,14 @@ class ProcessTree:
     def _close_over(self, ours: set[int], everything: dict[int, ProcessFacts]) -> None:
         # Ours are whoever descends from ours, and whoever shares a session or group that one of ours leads or is in.
         own_session = os.getsid(0)
-        sessions = {self.leader}
+        # Its number is not given to another process while its session lives, but may be afterwards.
+        leader = everything.get(self.leader)
+        sessions = {self.leader} if leader is None or leader.start_ticks == self._leader_start else set[int]()
         grew = True
         while grew:
             before = len(ours)
             sessions.update(everything[pid].session for pid in ours if pid in everything)
-            sessions.discard(own_session)
+            sessions -= {own_session, 0, 1}
             ours.update(pid for pid, facts in everything.items() if facts.parent in ours or facts.session in sessions)
             ours.discard(os.getpid())
             grew = len(ours) > before

@@ -95,8 +95,9 @@ def read_tail(unit: ReadUnit, channel_id: str, *, nonce: str | None, tail_bytes:
     start = max(0, end - tail_bytes)
     raw = b"".join(iterate_raw(unit, channel_id, from_offset=start))
     if start > 0:
-        # A line feed is never part of a mark, so what follows the first one begins outside of any.
-        cut = raw.find(b"\n") + 1
+        # Marks hold no line feed and no carriage return, so what follows one begins outside of any mark. Output without
+        # either has no line to start from: nothing of it is shown.
+        cut = (raw.find(b"\n") + 1) or (raw.find(b"\r") + 1) or len(raw)
         raw, start = raw[cut:], start + cut
     return show_raw(raw, offset=start, nonce=nonce)
 

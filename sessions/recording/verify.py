@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from orchestrator.audit.hashes import content_hash
 from orchestrator.core.db import ReadUnit
-from sessions.recording.events import DamagedContent, EventKind, decode_events, unpack_content
+from sessions.recording.events import DamagedContent, Encoding, EventKind, decode_events, unpack_content
 from sessions.recording.links import LinkFacts, begin_chain, hash_facts, hash_link
 from sessions.recording.models import RecordLink
 from sessions.recording.queries import StoredContent, read_contents
@@ -94,9 +94,9 @@ def _link_holds(channel_id: str, stored: StoredContent) -> bool:
     )  # fmt: skip
     if own != link.hash:
         return False
-    # The encoding stands with the content; once that is erased, what the link says cannot be hashed again, only be believed
-    # because the link's own hash covers it.
-    return stored.encoding is None or hash_facts(_facts(link, stored.encoding)) == link.metadata_hash
+    # The encoding stands with the content; once that is erased, one of the two must fit.
+    encodings = (Encoding.RAW, Encoding.ZSTD) if stored.encoding is None else (stored.encoding,)
+    return any(hash_facts(_facts(link, encoding)) == link.metadata_hash for encoding in encodings)
 
 
 def _facts(link: RecordLink, encoding: str) -> LinkFacts:

@@ -121,6 +121,8 @@ class RecordWriter:
         except (SQLAlchemyError, Unavailable, TimeoutError) as exc:
             raise RecordingUnavailable("The record of the channel cannot be opened.") from exc
         self._channels[opening.channel_id] = channel
+        # Without channels the thread sleeps for ever; now it must look twice a second.
+        self._wake_thread.set()
         channel.begin(is_new=channel.stream.head.links == 0, at=time.monotonic())
         try:
             await asyncio.wait_for(self._until_durable(channel), OPEN_SECONDS)

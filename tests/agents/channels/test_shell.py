@@ -104,6 +104,29 @@ def test_other_shells_start_as_login_shells_without_marks(tmp_path: Path, worker
     assert name.encode() in seen
 
 
+def test_agent_without_root_opens_a_marked_shell_of_its_own_user(tidy_user: str) -> None:
+    root = Path(__file__).resolve().parents[3]
+    code = f"""
+import asyncio, sys
+sys.path.insert(0, {str(root)!r})
+from agents.channels.shell import open_shell
+
+async def main():
+    shell = await open_shell(user={tidy_user!r}, columns=80, rows=24, marks_nonce="00112233445566778899aabbccddeeff")
+    await shell.write_input(b"id -un; tty; exit 5\\r")
+    status = await asyncio.wait_for(shell.wait_exit(), 10)
+    await shell.kill_tree()
+    print(status, shell.marked, b";C;1;" in shell.output.read_from(0, 65536))
+
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        ["/usr/bin/env", "python3", "-W", "error", "-c", code],
+        user=tidy_user, group=pwd.getpwnam(tidy_user).pw_gid, extra_groups=[], cwd="/", capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["5", "True", "True"], done.stderr
+
+
 def test_refused_user_and_bad_nonce_open_nothing(tidy_user: str) -> None:
     async def story() -> None:
         with pytest.raises(ShellError, match="no user"):
