@@ -76,7 +76,8 @@ def asked_before(unit: ReadUnit, contact_id: str, ticket_id: str) -> AskedBefore
                ConsentRequest.state.in_(("approved", "denied")))
         .order_by(ConsentRequest.decided_at.desc(), ConsentRequest.id.desc()).limit(2)
     ).all()
-    return AskedBefore(open_mails, mails, [("deny" if row[0] == "denied" else "approve", row[1]) for row in decided])
+    return AskedBefore(open_mails, mails, [
+        ("deny" if state == "denied" else "approve", decided_at) for state, decided_at in decided if decided_at is not None])
 
 
 def ask_approver(unit: WriteUnit, actor: Actor, session: RemoteSession, contact: Contact, wish: Wish, *, follow_up: bool,

@@ -84,7 +84,7 @@ def request_more(unit: WriteUnit, actor: Actor, session: RemoteSession, *, scope
     locked = lock_session(unit, session.id)
     if locked.state not in (SessionState.LIVE, SessionState.SUSPENDED):
         raise Conflict("The session does not run.")
-    wanted = list(dict.fromkeys([*(locked.granted_scopes or []), *scopes]))
+    wanted: list[str] = list(dict.fromkeys([*(locked.granted_scopes or []), *scopes]))
     check_wish(purpose=purpose, scopes=wanted, minutes=minutes, start_within_minutes=locked.start_within_minutes,
                recording="full", method="link")
     endpoint = unit.db.get_one(Endpoint, locked.endpoint_id)

@@ -68,7 +68,7 @@ def list_sessions_of_endpoint(unit: ReadUnit, actor: Actor, endpoint: Endpoint, 
         RemoteSession.created_at.desc()).limit(limit))
 
 
-def _list(unit: ReadUnit, actor: Actor, statement: Select[tuple[RemoteSession]]) -> Sequence[RemoteSession]:
+def _list(unit: ReadUnit, actor: Actor, statement: Select[RemoteSession]) -> Sequence[RemoteSession]:
     rows = unit.db.scalars(statement).all()
     if see_all_sessions(actor):
         return rows
