@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from agents.protocol.messages import ChannelKind
 from orchestrator.audit.service import record_audit
 from orchestrator.core.db import Database
-from orchestrator.core.errors import InvalidInput, NotFound
+from orchestrator.core.errors import NotFound
 from orchestrator.tickets.queries import get_ticket
 from sessions.lifecycle.models import ChannelRow, RemoteSession
 from sessions.lifecycle.policy import SessionAction
 from sessions.lifecycle.queries import events_of, get_session, list_channels, list_live, list_sessions_of_ticket, require_action
 from sessions.lifecycle.service import cancel_session, end_session, request_session
+from sessions.live.channels import open_channel
 from sessions.recording.cast import iterate_cast
 from sessions.recording.queries import list_commands
 from web.api.idempotency import KeyHeader, answer_once
@@ -80,14 +80,10 @@ def end(request: Request, unit: Writing, actor: CurrentUser, session_id: str, bo
 
 
 @router.post("/sessions/{session_id}/channels", name="api:session-channels-open", status_code=201, response_model=ChannelShape)
-async def open_channel(request: Request, actor: CurrentUser, services: Parts, session_id: str, body: NewChannel) -> ChannelShape:
+def open_one(request: Request, unit: Writing, actor: CurrentUser, session_id: str, body: NewChannel, key: KeyHeader = None) -> Response:
     """Open a channel under the session's grant; the answer names its console. The agent dials while the console connects."""
-    try:
-        kind = ChannelKind(body.kind)
-    except ValueError as exc:
-        raise InvalidInput("There is no such kind of channel.", field="kind") from exc
-    channel = await services.live.open_channel(actor, session_id, kind=kind, columns=body.columns, rows=body.rows)
-    return channel_shape(request, channel)
+    return answer_once(unit, actor, request, key, body, lambda: channel_shape(
+        request, open_channel(unit, actor, session_id, kind=body.kind, columns=body.columns, rows=body.rows)))
 
 
 @router.get("/sessions/{session_id}/channels", name="api:session-channels", response_model=Page[ChannelShape])

@@ -5,16 +5,21 @@ from __future__ import annotations
 import hmac
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import func, select
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from orchestrator.core.errors import AppError, NotFound
+from orchestrator.notifications.models import OutgoingMail
 from web.deps import Parts
 from web.services import Services
 
 router = APIRouter(include_in_schema=False)
+
+MAIL_IS_LATE = timedelta(minutes=15)
 
 
 @router.get("/healthz", name="health:alive")
@@ -36,16 +41,29 @@ def _check_disk(services: Services) -> None:
         raise OSError(f"only {free // 2**20} MiB are free; new sessions wait until there is more")
 
 
+def _mail_state(services: Services) -> str:
+    """Whether mail leaves: the oldest mail that is due and still here tells."""
+    if not services.settings.smtp_host:
+        return "not configured: mails wait in the outbox"
+    try:
+        with services.database.read() as unit:
+            oldest = unit.db.scalar(select(func.min(OutgoingMail.created_at)).where(OutgoingMail.state == "due"))
+            late = oldest is not None and unit.now - oldest > MAIL_IS_LATE
+    except AppError as exc:
+        return f"failed: {exc}"
+    return f"failed: mail waits since {oldest:%Y-%m-%d %H:%M} UTC" if late and oldest is not None else "ok"
+
+
 @router.get("/readyz", name="health:ready")
 def show_ready(services: Parts) -> JSONResponse:
     """Each part with its state; 503 when one that the desk cannot do without has failed. Mail that cannot leave is
     reported and waits in the outbox, so it does not make the program unready."""
     parts = {
         "database": _state(services.database.ping),
-        "record": _state(services.live.check_record),
+        "record": _state(services.live.recorder.check_room),
         "signals": "ok",
         "disk": _state(lambda: _check_disk(services)),
-        "mail": services.live.mail_state() if hasattr(services.live, "mail_state") else "not configured",
+        "mail": _mail_state(services),
     }
     needed = ("database", "record", "disk")
     ready = all(parts[name] == "ok" for name in needed)
