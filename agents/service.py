@@ -69,7 +69,8 @@ class Agent:
 
     async def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """Answer a question of the local socket."""
-        assert self._sessions is not None
+        if self._sessions is None:
+            return {"error": "The agent is still starting."}
         match question:
             case {"command": "status"}:
                 return self.describe()
@@ -81,7 +82,8 @@ class Agent:
 
     def describe(self) -> dict[str, Any]:
         """Describe agent, link and sessions for `status`."""
-        assert self._sessions is not None and self._link is not None
+        if self._sessions is None or self._link is None:
+            return describe_offline(self.folder, self.key, self.record)
         return describe_offline(self.folder, self.key, self._sessions.server) | {
             "running": True,
             "link": self._link.state.value,

@@ -66,6 +66,8 @@ from tests.agents.protocol.builders import build_grant, build_request
 
 DEADLINE_SECONDS = 15.0
 Message = TypeVar("Message")
+_started: list["Desk"] = []
+"""Servers to be stopped at the end of a test, however it ends."""
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -74,8 +76,12 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
     @functools.wraps(test)
     def run(*arguments: Any, **named: Any) -> None:
         async def limited() -> None:
-            async with asyncio.timeout(60):
-                await test(*arguments, **named)
+            try:
+                async with asyncio.timeout(60):
+                    await test(*arguments, **named)
+            finally:
+                while _started:
+                    await _started.pop().stop()
 
         asyncio.run(limited())
 
@@ -241,6 +247,7 @@ class Desk:
         return f"{'https' if self.trust else 'http'}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
+        _started.append(self)
         self._server = await serve(
             self._attend,
             "127.0.0.1",
@@ -320,7 +327,7 @@ class Desk:
         link = AgentLink(socket, hello, proof, key)
         if not self.accepting:
             await link.send(Waiting(endpoint_id="endpoint-1", fingerprint=key.fingerprint))
-            while not self.accepting:
+            while not self.accepting and not socket.transport.is_closing():
                 await asyncio.sleep(0.01)
         if self.before_welcome is not None:
             await link.send(self.before_welcome)
