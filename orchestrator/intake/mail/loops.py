@@ -1,33 +1,17 @@
-"""May an automatic answer go to this mail? RFC 3834, the habits of other programs, and rates as the last word.
+"""May an automatic answer go to this mail? RFC 3834 and the habits of other programs.
 
-Here: the pure decision with its reason. Not here: counting what was sent (`intake/answers.py`), writing the answer
-(`intake/confirm.py`).
+Here: the pure decision with its reason. Not here: the rates, which count what was sent (`notifications/automatic.py`), and
+the answer itself (`intake/confirm.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestrator.intake.mail.parsed import AutomaticKind, BounceClass, ParsedMail
-
-TICKET_RATES: tuple[tuple[timedelta, int], ...] = (
-    (timedelta(minutes=10), 10),
-    (timedelta(minutes=30), 15),
-    (timedelta(minutes=60), 25),
-    (timedelta(minutes=180), 50),
-    (timedelta(minutes=600), 100),
-)
-"""At most so many automatic answers in such a time to one recipient of one ticket."""
-
-ADDRESS_PER_DAY = 40
-"""At most so many automatic answers a day to one address, over all tickets."""
-
-RATE_WINDOW = timedelta(days=1)
-"""How far back sent answers must be known for the decision."""
 
 OWN_ID_PREFIX = "fw."
 """With this the local part of every Message-ID of ours begins (`notifications/outbox.py`)."""
@@ -54,8 +38,6 @@ class Suppression(StrEnum):
     OWN_ADDRESS = "own_address"
     OWN_MESSAGE = "own_message"
     NOT_VERIFIED = "not_verified"
-    RATE_TICKET = "rate_ticket"
-    RATE_ADDRESS = "rate_address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +49,6 @@ class AnswerDecision:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SentAnswers:
-    """Hold when automatic answers went to a recipient lately: for this ticket, and over all tickets within a day."""
-
-    for_ticket_at: Sequence[datetime] = ()
-    to_address_count: int = 0
-
-
 def decide_answer(
     mail: ParsedMail | None,
     *,
@@ -83,20 +57,18 @@ def decide_answer(
     own_addresses: Collection[str],
     own_domain: str,
     sender_verified: str,
-    sent: SentAnswers,
-    now: datetime,
 ) -> AnswerDecision:
     """Decide whether an automatic answer to this mail may go to `recipient`.
 
     `envelope_from` is empty for the null return path and None where the door does not know it; then the Return-Path
-    counts. Without a mail (phone, API) only recipient and rates decide.
+    counts. Without a mail (phone, API) only the recipient decides. The rates are asked afterwards.
     """
     stop = _check_recipient(recipient, own_addresses)
     if stop is None and mail is not None:
         stop = _check_mail(mail, envelope_from=envelope_from, own_domain=own_domain, own_addresses=own_addresses)
     if stop is None and sender_verified == "fail":
         stop = AnswerDecision(False, Suppression.NOT_VERIFIED, "the sender's domain says this mail is not from it")
-    return stop or _check_rates(sent, now)
+    return stop or AnswerDecision(True)
 
 
 def _check_recipient(recipient: str, own_addresses: Collection[str]) -> AnswerDecision | None:
@@ -143,16 +115,6 @@ def is_own_message_id(message_id: str, own_domain: str) -> bool:
     """Tell whether a Message-ID (without angle brackets) is of the form that we give our mails."""
     local, _, domain = message_id.rpartition("@")
     return local.startswith(OWN_ID_PREFIX) and domain.lower() == own_domain.lower()
-
-
-def _check_rates(sent: SentAnswers, now: datetime) -> AnswerDecision:
-    for window, limit in TICKET_RATES:
-        count = sum(1 for moment in sent.for_ticket_at if moment > now - window)
-        if count >= limit:
-            return AnswerDecision(False, Suppression.RATE_TICKET, f"{count} in {int(window.total_seconds()) // 60} min")
-    if sent.to_address_count >= ADDRESS_PER_DAY:
-        return AnswerDecision(False, Suppression.RATE_ADDRESS, f"{sent.to_address_count} in 24 h")
-    return AnswerDecision(True)
 
 
 def _without_tag(address: str) -> str:
