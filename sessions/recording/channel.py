@@ -10,8 +10,9 @@ import asyncio
 import hashlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.audit.hashes import canonical_json
 from sessions.recording.batches import PendingExit, StreamHead
@@ -74,6 +75,7 @@ class RecordedChannel:
         self.durable_items = 0
         self.closing = False
         self.is_refused = False
+        self._ended_with: int | None = None
         self._log = log
         self._parser = parser
         self._limits = limits
@@ -239,23 +241,32 @@ class RecordedChannel:
             if not self.closing:
                 self._queue_end(exit_status, word, reason)
             await self._finish(self)
-            sha256_hex = "" if self.stream.digest is None else self.stream.digest.hexdigest()
-            if not sha256_hex:
-                raise RecordingUnavailable("The recording could not be read back to compare it with the agent's word.")
-            head = self.stream.head
-            self.head = RecordingHead(
-                channel_id=self.opening.channel_id,
-                chain_head=head.position.hash.hex(),
-                links=head.links,
-                total_bytes=head.offset,
-                sha256_hex=sha256_hex,
-                exit_status=exit_status,
-                agent_agrees=None if word is None else (word.total_bytes, word.sha256_hex) == (head.offset, sha256_hex),
-            )
+            self.head = self._make_head(self._ended_with, None if word is None else (word.total_bytes, word.sha256_hex))
             return self.head
+
+    def adopt_end(self, end: Mapping[str, Any]) -> None:
+        """The record was closed by an earlier process; ``end`` is what its last event says."""
+        self.closing = True
+        agent = end["agent"]
+        self.head = self._make_head(end["exit_status"], None if agent is None else (agent["bytes"], agent["sha256"]))
+
+    def _make_head(self, exit_status: int | None, told: tuple[int, str] | None) -> RecordingHead:
+        if self.stream.digest is None:
+            raise RecordingUnavailable("The recording could not be read back to compare it with the agent's word.")
+        head, sha256_hex = self.stream.head, self.stream.digest.hexdigest()
+        return RecordingHead(
+            channel_id=self.opening.channel_id,
+            chain_head=head.position.hash.hex(),
+            links=head.links,
+            total_bytes=head.offset,
+            sha256_hex=sha256_hex,
+            exit_status=exit_status,
+            agent_agrees=None if told is None else told == (head.offset, sha256_hex),
+        )
 
     def _queue_end(self, exit_status: int | None, word: AgentWord | None, reason: str) -> None:
         at = time.monotonic()
+        self._ended_with = exit_status
         if self._parser is not None:
             _, marks = self._parser.finish()
             self._take_marks(marks, at)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.core.db import ReadUnit
 from sessions.recording.errors import RecordingDamaged
 from sessions.recording.events import DamagedContent, EventKind, RecordedEvent, decode_events, unpack_content
 from sessions.recording.interface import MEBIBYTE
 from sessions.recording.marks import MarkParser
-from sessions.recording.queries import find_last_link, read_contents
+from sessions.recording.queries import StoredContent, find_last_link, read_contents
 
 TAIL_BYTES = MEBIBYTE
 
@@ -40,23 +42,40 @@ def iterate_events(unit: ReadUnit, channel_id: str, *, from_offset: int = 0, fro
         RecordingDamaged: a content cannot be read; the error names its seq.
     """
     for stored in read_contents(unit, channel_id, from_offset=from_offset):
-        link = stored.link
-        if stored.payload is None or stored.encoding is None:
-            if stored.is_erased:
+        for placed in _read_events(stored):
+            event, offset = placed.event, placed.offset
+            if event.seconds < from_seconds:
                 continue
-            raise RecordingDamaged("Part {seq} of the recording is missing.", seq=link.seq)
-        offset = link.offset_start
-        try:
-            for event in decode_events(unpack_content(stored.payload, stored.encoding)):
-                length = len(event.data) if event.kind is EventKind.OUTPUT else 0
-                end = offset + length
-                if event.seconds >= from_seconds and (end > from_offset or (not length and end >= from_offset)):
-                    skip = max(0, from_offset - offset) if length else 0
-                    kept = RecordedEvent(event.kind, event.microseconds, event.data[skip:]) if skip else event
-                    yield PlacedEvent(kept, offset + skip)
-                offset = end
-        except DamagedContent as exc:
-            raise RecordingDamaged("Part {seq} of the recording cannot be read: {why}.", seq=link.seq, why=str(exc)) from exc
+            if offset >= from_offset:
+                yield placed
+            elif event.kind is EventKind.OUTPUT and offset + len(event.data) > from_offset:
+                skip = from_offset - offset
+                yield PlacedEvent(RecordedEvent(event.kind, event.microseconds, event.data[skip:]), from_offset)
+
+
+def _read_events(stored: StoredContent) -> Iterator[PlacedEvent]:
+    link = stored.link
+    if stored.payload is None or stored.encoding is None:
+        if stored.is_erased:
+            return
+        raise RecordingDamaged("Part {seq} of the recording is missing.", seq=link.seq)
+    offset = link.offset_start
+    try:
+        for event in decode_events(unpack_content(stored.payload, stored.encoding)):
+            yield PlacedEvent(event, offset)
+            if event.kind is EventKind.OUTPUT:
+                offset += len(event.data)
+    except DamagedContent as exc:
+        raise RecordingDamaged("Part {seq} of the recording cannot be read: {why}.", seq=link.seq, why=str(exc)) from exc
+
+
+def find_end(unit: ReadUnit, channel_id: str, last_seq: int) -> dict[str, Any] | None:
+    """Return what the end of a recording says (see `events`), None if its last content does not hold the end."""
+    for stored in read_contents(unit, channel_id, from_seq=last_seq):
+        for placed in _read_events(stored):
+            if placed.event.kind is EventKind.END:
+                return json.loads(placed.event.data)
+    return None
 
 
 def iterate_raw(unit: ReadUnit, channel_id: str, *, from_offset: int = 0) -> Iterator[bytes]:

@@ -9,7 +9,6 @@ record is late or given up by the age of what waits (`channel.py`), so that a co
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import shutil
 import threading
@@ -28,16 +27,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from orchestrator.core.db import Database
 from orchestrator.core.errors import Unavailable
-from sessions.recording.batches import Batch, PendingExit, StreamHead, is_written, prepare_batch, write_batches
-from sessions.recording.channel import RecordedChannel, StoredStream
-from sessions.recording.commands import CommandLog
+from sessions.recording.batches import Batch, PendingExit, is_written, prepare_batch, write_batches
+from sessions.recording.channel import RecordedChannel
 from sessions.recording.errors import RecordingUnavailable
 from sessions.recording.events import EventKind, RecordedEvent
-from sessions.recording.interface import ChannelOpening, CommandRow, CommandSource, RecorderLimits
-from sessions.recording.links import ChainPosition, begin_chain
-from sessions.recording.marks import MAX_BODY_BYTES, MarkParser
-from sessions.recording.queries import find_last_link, list_command_values
-from sessions.recording.replay import iterate_raw
+from sessions.recording.interface import ChannelOpening, CommandRow, RecorderLimits
+from sessions.recording.resume import hash_stored, load_channel
 
 COMMIT_BYTES = 8 * 1024 * 1024
 """Taken from one channel for one transaction at most, so that no transaction lasts long."""
@@ -120,6 +115,8 @@ class RecordWriter:
             channel = await asyncio.wait_for(self._in_thread(lambda: self._load(opening)), OPEN_SECONDS)
         except (SQLAlchemyError, Unavailable, TimeoutError) as exc:
             raise RecordingUnavailable("The record of the channel cannot be opened.") from exc
+        if channel.head is not None:
+            return channel
         self._channels[opening.channel_id] = channel
         # Without channels the thread sleeps for ever; now it must look twice a second.
         self._wake_thread.set()
@@ -303,43 +300,8 @@ class RecordWriter:
 
     def _load(self, opening: ChannelOpening) -> RecordedChannel:
         with self._database.read() as unit:
-            last = find_last_link(unit.db.connection(), opening.channel_id)
-            rows = list_command_values(unit, opening.channel_id)
-            tail = b""
-            if last is not None and opening.marks_nonce:
-                start = max(0, last.offset_end - MAX_BODY_BYTES - 256)
-                tail = b"".join(iterate_raw(unit, opening.channel_id, from_offset=start))
-        log = CommandLog(
-            shell=opening.shell,
-            marked=opening.marks_nonce is not None,
-            started_at=opening.started_at,
-            source=CommandSource.MARKS,
-        )
-        log.restore(rows)
-        head = StreamHead(begin_chain(opening.channel_id), 0, 0, 0)
-        elapsed = 0.0
-        if last is not None:
-            head = StreamHead(ChainPosition(last.seq, last.hash), last.offset_end, round(last.time_end * 1_000_000), last.seq)
-            elapsed = max(last.time_end, (datetime.now(UTC) - opening.started_at).total_seconds())
-        parser = None
-        if opening.marks_nonce:
-            # Only what the parser holds matters: rows of the marks before were written with them.
-            parser = MarkParser(opening.marks_nonce, offset=head.offset - len(tail))
-            parser.feed(tail)
-        return RecordedChannel(
-            opening,
-            StoredStream(head, hashlib.sha256() if last is None else None),
-            log,
-            parser,
-            limits=self._limits,
-            elapsed_seconds=elapsed,
-            wake=self._wake_thread.set,
-            finish=self._finish,
-        )
+            return load_channel(unit, opening, limits=self._limits, wake=self._wake_thread.set, finish=self._finish)
 
     def _hash_stored(self, channel: RecordedChannel) -> None:
-        digest = hashlib.sha256()
         with self._database.read() as unit:
-            for piece in iterate_raw(unit, channel.opening.channel_id):
-                digest.update(piece)
-        channel.stream.digest = digest
+            channel.stream.digest = hash_stored(unit, channel.opening.channel_id)

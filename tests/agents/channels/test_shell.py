@@ -122,7 +122,8 @@ asyncio.run(main())
 """
     done = subprocess.run(
         ["/usr/bin/env", "python3", "-W", "error", "-c", code],
-        user=tidy_user, group=pwd.getpwnam(tidy_user).pw_gid, extra_groups=[], cwd="/", capture_output=True, text=True, timeout=30, check=False,
+        user=tidy_user, group=pwd.getpwnam(tidy_user).pw_gid, extra_groups=[], cwd="/",
+        capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.stdout.split() == ["5", "True", "True"], done.stderr
 

@@ -156,6 +156,26 @@ def test_record_goes_on_after_the_process_that_began_it(stage: Stage, record_dat
     asyncio.run(second(durable))
 
 
+def test_record_that_was_closed_stays_closed(stage: Stage, record_database: Database) -> None:
+    opening = make_opening()
+
+    async def story() -> None:
+        async with stage.recorder() as recorder:
+            channel = await recorder.open_channel(opening)
+            channel.append_output(b"output", time.monotonic())
+            word = AgentWord(6, hashlib.sha256(b"output").hexdigest(), "signature")
+            head = await channel.close(exit_status=3, word=word)
+        async with stage.recorder() as recorder:
+            for _ in range(2):
+                again = await recorder.open_channel(opening)
+                assert again.head == head
+                assert again.append_output(b"more", time.monotonic()) == b""
+                assert await again.close(exit_status=None, word=None, reason="lost") == head
+        assert read_raw(record_database, opening.channel_id) == b"output"
+
+    asyncio.run(story())
+
+
 def test_two_writers_of_one_channel_fence_each_other(stage: Stage, record_database: Database) -> None:
     opening = make_opening()
 
