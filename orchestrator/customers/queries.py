@@ -18,6 +18,7 @@ from orchestrator.core.errors import NotFound
 from orchestrator.core.i18n import find_language
 from orchestrator.core.ids import parse_id
 from orchestrator.core.settings import Settings
+from orchestrator.core.text import one_line, storable
 from orchestrator.customers.addresses import FREE_MAIL_DOMAINS, domain_of, find_phone
 from orchestrator.customers.models import ApproverRight, Contact, Organisation, OrganisationDomain
 from orchestrator.customers.policy import (
@@ -82,7 +83,7 @@ def get_contact(unit: ReadUnit, actor: Actor, contact_id: str) -> Contact:
 
 def find_contact_by_address(unit: ReadUnit, address: str) -> Contact | None:
     """Find the contact with this mail address, in any case of letters."""
-    return unit.db.scalar(select(Contact).where(Contact.email == address.strip().lower()))
+    return unit.db.scalar(select(Contact).where(Contact.email == one_line(address, 254).lower()))
 
 
 def find_contacts_by_phone(unit: ReadUnit, number: str) -> Sequence[Contact]:
@@ -95,7 +96,7 @@ def find_contacts_by_phone(unit: ReadUnit, number: str) -> Sequence[Contact]:
 
 def find_organisation_by_domain(unit: ReadUnit, domain: str) -> Organisation | None:
     """Find the organisation that owns a mail domain, or a domain above it; never for free-mail domains."""
-    name = domain.strip().lower().rpartition("@")[2].rstrip(".")
+    name = one_line(domain, 300).lower().rpartition("@")[2].rstrip(".")
     candidates: list[str] = []
     while "." in name and len(candidates) < 10:
         if name in FREE_MAIL_DOMAINS:
@@ -120,7 +121,7 @@ def list_domains(unit: ReadUnit, organisation_id: str) -> list[str]:
 
 def find_organisation_by_name(unit: ReadUnit, name: str) -> Organisation | None:
     """Find an organisation by its exact name, whatever the case of its letters, or by its customer number."""
-    wanted = name.strip()
+    wanted = one_line(name, 200)
     return unit.db.scalar(
         select(Organisation)
         .where(or_(Organisation.name == wanted, Organisation.number == wanted, func.lower(Organisation.name) == wanted.lower()))
@@ -133,7 +134,7 @@ def list_organisations(unit: ReadUnit, actor: Actor, *, query: str = "", cursor:
     actor.require(Right.CUSTOMERS_READ)
     limit = min(limit, MAX_LIMIT)
     statement = select(Organisation).order_by(Organisation.name, Organisation.id).limit(limit + 1)
-    for word in query.split()[:8]:
+    for word in storable(query).split()[:8]:
         statement = statement.where(or_(
             _contains(Organisation.name, word), _contains(Organisation.number, word),
             exists().where(OrganisationDomain.organisation_id == Organisation.id, _contains(OrganisationDomain.domain, word)),
@@ -182,7 +183,7 @@ def _contact_conditions(query: str) -> list[ColumnElement[bool]]:
         digits = number.lstrip("+") if number else digits
         return [Contact.phone.contains(digits, autoescape=True)]
     return [or_(_contains(Contact.name, word), _contains(Contact.email, word), _contains(Organisation.name, word))
-            for word in query.split()[:8]]
+            for word in storable(query).split()[:8]]
 
 
 def _contains(column: Any, word: str) -> ColumnElement[bool]:

@@ -17,6 +17,7 @@ from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import Conflict, InvalidInput, NotFound
 from orchestrator.core.i18n import find_language
 from orchestrator.core.ids import new_id
+from orchestrator.core.text import storable
 from orchestrator.customers.addresses import FREE_MAIL_DOMAINS, normalise_address, normalise_domain, normalise_phone
 from orchestrator.customers.events import ContactChanged, OrganisationChanged
 from orchestrator.customers.models import Contact, CustomerCounter, Organisation, OrganisationDomain
@@ -36,7 +37,7 @@ def create_organisation(unit: WriteUnit, actor: Actor, *, name: str, domains: Se
     if internal:
         actor.require(Right.APPROVERS_WRITE)
     organisation = Organisation(id=new_id(), number=_draw_number(unit), name=clean_name(name), language=known_language(language),
-                                internal=internal, note=note[:4000], created_at=unit.now)
+                                internal=internal, note=storable(note)[:4000], created_at=unit.now)
     unit.db.add(organisation)
     unit.db.flush()
     _set_domains(unit, organisation, domains)
@@ -65,7 +66,7 @@ def change_organisation(unit: WriteUnit, actor: Actor, organisation_id: str, *, 
     if language is not None:
         organisation.language = known_language(language)
     if note is not None:
-        organisation.note = note[:4000]
+        organisation.note = storable(note)[:4000]
     if priority_matrix is not None:
         organisation.priority_matrix = check_matrix(priority_matrix) if priority_matrix else None
     if internal is not None and internal != organisation.internal:
@@ -93,7 +94,7 @@ def create_contact(unit: WriteUnit, actor: Actor, *, name: str, email: str | Non
     actor.require(Right.CUSTOMERS_WRITE)
     address = normalise_address(email) if email and email.strip() else None
     number = normalise_phone(phone) if phone and phone.strip() else None
-    shown = " ".join(name.split())[:200] or address or number
+    shown = " ".join(storable(name).split())[:200] or address or number
     if not shown:
         raise InvalidInput("A contact needs a name, a mail address or a phone number.", field="name")
     if organisation_id is not None and unit.db.get(Organisation, organisation_id) is None:
@@ -149,7 +150,7 @@ def _draw_number(unit: WriteUnit) -> str:
 
 def clean_name(text: str) -> str:
     """One line of at most 200 characters. Raises ``InvalidInput`` when nothing is left."""
-    name = " ".join(text.split())[:200]
+    name = " ".join(storable(text).split())[:200]
     if not name:
         raise InvalidInput("A name is needed.", field="name")
     return name

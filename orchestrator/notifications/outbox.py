@@ -10,6 +10,7 @@ from orchestrator.accounts.desk import read_desk_facts
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import InvalidInput
 from orchestrator.core.ids import new_id
+from orchestrator.core.text import one_line, storable
 from orchestrator.intake.models import KnownMessage
 from orchestrator.notifications.events import MailQueued
 from orchestrator.notifications.models import OutgoingMail
@@ -17,8 +18,6 @@ from orchestrator.notifications.sealing import seal
 from orchestrator.tickets.models import Entry, Ticket
 from orchestrator.tickets.numbers import subject_tag
 
-_NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\ud800-\udfff]+")
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _ADDRESS = re.compile(r"[^\s<>@,;\x00-\x1f\x7f]+@[^\s<>@,;\x00-\x1f\x7f]+")
 MAX_REFERENCES = 12
 
@@ -45,10 +44,10 @@ def enqueue_mail(
             raise ValueError(f"the text has no place for the secret {name}")
     mail = OutgoingMail(
         id=mail_id, purpose=purpose, ticket_id=ticket.id if ticket else None, entry_id=entry.id if entry else None,
-        reference_id=reference_id, to_address=to_address, to_name=_one_line(to_name)[:200], cc=list(cc),
-        subject=_tagged(_one_line(subject), ticket)[:600], text=_UNSTORABLE.sub("\ufffd", text), headers={"Content-Language": language},
+        reference_id=reference_id, to_address=to_address, to_name=one_line(to_name, 200), cc=list(cc),
+        subject=one_line(_tagged(subject, ticket), 600), text=storable(text), headers={"Content-Language": language},
         attachment_ids=list(attachment_ids), sealed=seal(unit, dict(secret_values), label=mail_id) if secret_values else None,
-        message_id=message_id, in_reply_to=_one_line(in_reply_to)[:998], references=_join_references(references, in_reply_to),
+        message_id=message_id, in_reply_to=one_line(in_reply_to, 998), references=_join_references(references, in_reply_to),
         automatic=automatic, due_at=unit.now, created_at=unit.now,
     )
     unit.db.add(mail)
@@ -81,7 +80,3 @@ def _join_references(references: str, in_reply_to: str) -> str:
     found = re.findall(r"<[^<>\s]{1,500}>", f"{references} {in_reply_to}")
     ids = list(dict.fromkeys(reversed(found)))[::-1]
     return " ".join(ids if len(ids) <= MAX_REFERENCES else [ids[0], *ids[-(MAX_REFERENCES - 1):]])
-
-
-def _one_line(text: str) -> str:
-    return _NOT_ONE_LINE.sub(" ", text).strip()

@@ -8,10 +8,11 @@ from orchestrator.accounts.actor import Actor, Right, Role, rights_of
 from orchestrator.accounts.models import User
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import Conflict, InvalidInput
+from orchestrator.core.text import one_line
 from orchestrator.tickets.changes import note_change
 from orchestrator.tickets.events import TicketChanged
 from orchestrator.tickets.models import EntryKind, Follower, Queue, Status, Ticket, Visibility
-from orchestrator.tickets.service import add_entry, lock_ticket, medium_of, one_line
+from orchestrator.tickets.service import add_entry, lock_ticket, medium_of
 
 
 def assign_ticket(unit: WriteUnit, actor: Actor, ticket: Ticket, user_id: str | None, *, note: str = "",

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from orchestrator.accounts.actor import Actor, Right
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import InvalidInput
+from orchestrator.core.text import one_line
 from orchestrator.customers.models import Organisation
 from orchestrator.tickets.changes import note_change, require_version
 from orchestrator.tickets.models import Kind, Level, Ticket
 from orchestrator.tickets.priority import priority_of
-from orchestrator.tickets.service import lock_ticket, one_line
+from orchestrator.tickets.service import lock_ticket
 
 MAX_TAGS = 30
 

@@ -69,7 +69,7 @@ def list_tickets(unit: ReadUnit, actor: Actor, wanted: TicketFilter, *, cursor: 
     limit = max(1, min(limit, MAX_LIMIT))
     if actor.kind is not ActorKind.CONTACT:
         actor.require(Right.TICKETS_READ)
-    residual = [*_residual(wanted), *_after(wanted.order, cursor)]
+    residual = [*_residual(actor, wanted), *_after(wanted.order, cursor)]
     branches = [_branch(conditions, residual, wanted.order, limit) for conditions in _branches(actor, wanted)]
     if not branches:
         return TicketPage((), None)
@@ -144,7 +144,7 @@ def _order(columns: Any, order: Order) -> tuple[Any, ...]:
     return columns.created_at.desc(), columns.id.desc()
 
 
-def _residual(wanted: TicketFilter) -> list[ColumnElement[bool]]:
+def _residual(actor: Actor, wanted: TicketFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.unassigned:
         conditions.append(Ticket.assignee_id.is_(None))
@@ -152,10 +152,15 @@ def _residual(wanted: TicketFilter) -> list[ColumnElement[bool]]:
         conditions.append(Ticket.kind.in_(wanted.kinds))
     if wanted.priorities:
         conditions.append(Ticket.priority.in_(wanted.priorities))
-    for column, value in ((Ticket.queue_id, wanted.queue_id), (Ticket.assignee_id, wanted.assignee_id),
-                          (Ticket.organisation_id, wanted.organisation_id)):
-        if value is not None:
-            conditions.append(column == parse_id(value))
+    led = wanted.contact_id is not None or actor.kind is ActorKind.CONTACT  # the first of these that is given leads the branches
+    if wanted.organisation_id is not None and led:
+        conditions.append(Ticket.organisation_id == parse_id(wanted.organisation_id))
+    led = led or wanted.organisation_id is not None or wanted.followed
+    if wanted.assignee_id is not None and led:
+        conditions.append(Ticket.assignee_id == parse_id(wanted.assignee_id))
+    led = led or wanted.assignee_id is not None
+    if wanted.queue_id is not None and led:
+        conditions.append(Ticket.queue_id == parse_id(wanted.queue_id))
     return conditions
 
 

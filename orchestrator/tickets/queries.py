@@ -10,6 +10,7 @@ from orchestrator.accounts.actor import Actor, ActorKind, Right
 from orchestrator.accounts.desk import read_desk_facts
 from orchestrator.core.db import ReadUnit
 from orchestrator.core.errors import NotFound
+from orchestrator.core.text import one_line
 from orchestrator.notifications.models import OutgoingMail
 from orchestrator.tickets.board import Board, board
 from orchestrator.tickets.lists import TicketFilter, TicketPage, list_tickets
@@ -76,7 +77,7 @@ def _find(unit: ReadUnit, number_or_id: str) -> Ticket | None:
 
 def find_ticket_by_number(unit: ReadUnit, number: str) -> Ticket | None:
     """Find a ticket by its number, written in any of the recognised ways. No right is asked for: for intake."""
-    exact = unit.db.scalar(select(Ticket).where(Ticket.number == number.strip()))
+    exact = unit.db.scalar(select(Ticket).where(Ticket.number == one_line(number, 60)))
     if exact is not None:
         return exact
     for candidate in find_numbers(number, read_desk_facts(unit).number_formats):

@@ -12,10 +12,10 @@ from orchestrator.audit.service import record_audit
 from orchestrator.core.db import ReadUnit, WriteUnit
 from orchestrator.core.errors import Conflict, InvalidInput, NotFound
 from orchestrator.core.ids import new_id
+from orchestrator.core.text import one_line
 from orchestrator.customers.addresses import normalise_address
 from orchestrator.tickets.events import QueueChanged
 from orchestrator.tickets.models import Queue, QueueMember
-from orchestrator.tickets.service import one_line
 
 
 def create_queue(unit: WriteUnit, actor: Actor, *, name: str, address: str | None = None, reopen_days: int = 14,
@@ -100,14 +100,14 @@ def list_members(unit: ReadUnit, actor: Actor, queue_id: str) -> Sequence[User]:
 
 def find_queue(unit: ReadUnit, name_or_id: str) -> Queue | None:
     """Find a queue by id or by its name, whatever the case of its letters."""
-    wanted = name_or_id.strip()
+    wanted = one_line(name_or_id, 100)
     return unit.db.scalar(select(Queue).where((Queue.name == wanted) | (func.lower(Queue.name) == wanted.lower())).limit(1)) or (
         unit.db.get(Queue, wanted) if len(wanted) == 36 and wanted.count("-") == 4 else None)
 
 
 def find_queue_by_address(unit: ReadUnit, address: str) -> Queue | None:
     """Find the queue that mail to this address goes into."""
-    return unit.db.scalar(select(Queue).where(Queue.address == address.strip().lower()))
+    return unit.db.scalar(select(Queue).where(Queue.address == one_line(address, 254).lower()))
 
 
 def default_queue(unit: ReadUnit) -> Queue | None:

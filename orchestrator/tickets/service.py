@@ -5,7 +5,6 @@ Here no right is asked for: whoever calls these has decided that already (a gett
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +17,7 @@ from orchestrator.accounts.desk import read_desk_facts
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import InvalidInput, NotFound
 from orchestrator.core.ids import new_id
+from orchestrator.core.text import one_line, storable
 from orchestrator.customers.models import Contact, Organisation
 from orchestrator.search.index import touch
 from orchestrator.tickets.blobs import NewAttachment, add_attachment
@@ -38,9 +38,6 @@ from orchestrator.tickets.models import (
 from orchestrator.tickets.notices import NOTICES
 from orchestrator.tickets.numbers import format_number
 from orchestrator.tickets.priority import priority_of
-
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\ud800-\udfff]+")
 
 
 def open_ticket(
@@ -171,17 +168,6 @@ def medium_of(actor: Actor) -> Medium:
     if actor.token_id is not None:
         return Medium.API
     return Medium.DESK if actor.kind is ActorKind.USER else Medium.PROGRAM
-
-
-def one_line(text: str, length: int) -> str:
-    """Make one storable line of at most ``length`` characters."""
-    line = _NOT_ONE_LINE.sub(" ", text).strip()
-    return line if len(line) <= length else line[: length - 1] + "…"
-
-
-def storable(text: str) -> str:
-    """Replace what no database stores (NUL, lone surrogates)."""
-    return _UNSTORABLE.sub("\ufffd", text)
 
 
 PROGRAM = Actor(kind=ActorKind.SYSTEM, id=None, name="Fernwart")

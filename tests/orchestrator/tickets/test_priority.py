@@ -15,8 +15,8 @@ from orchestrator.tickets.priority import DEFAULT_MATRIX, check_matrix, priority
 from tests.builders import make_organisation, make_queue, make_ticket
 
 # P1 high/high, P2 high/medium, P3 high/low or medium/medium, P4 medium/low, P5 low/low; impact and urgency weigh alike.
-EXPECTED = [("high", "high", 1), ("high", "medium", 2), ("medium", "high", 2), ("high", "low", 3), ("low", "high", 3), ("medium", "medium", 3),
-            ("medium", "low", 4), ("low", "medium", 4), ("low", "low", 5)]
+EXPECTED = [("high", "high", 1), ("high", "medium", 2), ("medium", "high", 2), ("high", "low", 3), ("low", "high", 3),
+            ("medium", "medium", 3), ("medium", "low", 4), ("low", "medium", 4), ("low", "low", 5)]
 
 
 @pytest.mark.parametrize(("impact", "urgency", "priority"), EXPECTED)
@@ -24,7 +24,9 @@ def test_the_default_matrix_is_the_desks(impact: str, urgency: str, priority: in
     assert priority_of(impact, urgency) == priority
 
 
-@pytest.mark.parametrize("matrix", [{}, {**DEFAULT_MATRIX, "low/low": 6}, {**DEFAULT_MATRIX, "low/low": True}, {**DEFAULT_MATRIX, "x/y": 1}])
+@pytest.mark.parametrize("matrix", [
+    {}, {**DEFAULT_MATRIX, "low/low": 6}, {**DEFAULT_MATRIX, "low/low": True}, {**DEFAULT_MATRIX, "x/y": 1},
+])
 def test_an_incomplete_or_wrong_matrix_is_refused(matrix: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         check_matrix(matrix)
