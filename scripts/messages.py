@@ -58,7 +58,7 @@ def list_python_files(packages: Iterable[str]) -> list[Path]:
 def find_error_names(trees: Iterable[ast.Module]) -> frozenset[str]:
     """Return the names of the classes that descend from the root of the error tree, by name alone."""
     bases = {
-        node.name: {base.id if isinstance(base, ast.Name) else base.attr for base in node.bases if isinstance(base, ast.Name | ast.Attribute)}
+        node.name: {_name(base) for base in node.bases} - {""}
         for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
@@ -98,8 +98,17 @@ def find_python_texts(tree: ast.Module, error_names: frozenset[str]) -> Iterator
         elif name == "translate" and len(node.args) > 1 and (second := _constant(node.args[1])):
             yield second
         for keyword in node.keywords:
-            if keyword.arg == "flash" and (text := _constant(keyword.value)):
-                yield text
+            if keyword.arg == "flash":
+                yield from _find_choices(keyword.value)
+
+
+def _find_choices(node: ast.expr) -> Iterator[str]:
+    """Yield a text, or the texts of a choice between two."""
+    if isinstance(node, ast.IfExp):
+        yield from _find_choices(node.body)
+        yield from _find_choices(node.orelse)
+    elif text := _constant(node):
+        yield text
 
 
 def _find_error_defaults(node: ast.ClassDef) -> Iterator[str]:
@@ -188,7 +197,8 @@ def list_faults(folder: CatalogueFolder, language: str) -> list[tuple[Text, str]
             faults.append((text, "fuzzy"))
         else:
             expected = set(_PLACEHOLDER.findall(_texts(text)[-1]))
-            if any(set(_PLACEHOLDER.findall(part)) - expected for part in translated) or expected != set(_PLACEHOLDER.findall(translated[-1])):
+            used = [set(_PLACEHOLDER.findall(part)) for part in translated]
+            if any(part - expected for part in used) or used[-1] != expected:
                 faults.append((text, "other placeholders"))
     return faults
 
