@@ -16,10 +16,12 @@ from orchestrator.core.db import WriteUnit
 from orchestrator.core.events import Events
 from orchestrator.core.signals import Signals
 from orchestrator.customers.events import ApproverWithdrawn, ContactChanged
+from orchestrator.intake.events import OwnLinksSeen
 from orchestrator.notifications.events import MailBounced, MailFailed
 from orchestrator.search.index import touch
 from orchestrator.tickets.events import TicketChanged, TicketClosed, TicketOrganisationChanged
 from sessions.consent.bounces import close_unanswered, note_bounce
+from sessions.consent.links import burn_link
 from sessions.consent.models import ConsentRequest
 from sessions.endpoints.events import EndpointAccepted, EndpointChanged, EndpointDisabled, PresenceChanged
 from sessions.lifecycle.events import SessionChanged, SessionEnded, SessionWarned
@@ -34,6 +36,13 @@ _ENDING_FIELDS = frozenset({"organisation_id", "contact_id"})
 
 def register(events: Events, signals: Signals, services: SessionServices) -> None:
     """Register everything; called once at assembly."""
+    register_inside(events)
+    _register_signals(events, signals)
+
+
+def register_inside(events: Events) -> None:
+    """Register what writes in the transaction of the change; commands that work without a server need only this."""
+    events.inside(OwnLinksSeen, _on_own_links_seen)
     events.inside(TicketClosed, lambda unit, event: _end(
         unit, RemoteSession.ticket_id == event.ticket_id, EndReason.TICKET_CLOSED))
     events.inside(TicketOrganisationChanged, lambda unit, event: _end(
@@ -50,12 +59,17 @@ def register(events: Events, signals: Signals, services: SessionServices) -> Non
     events.inside(ContactChanged, _on_contact_changed)
     events.inside(MailBounced, lambda unit, event: note_bounce(unit, event.outgoing_mail_id, permanent=event.permanent))
     events.inside(MailFailed, lambda unit, event: note_bounce(unit, event.outgoing_mail_id, permanent=event.address_refused))
-    _register_signals(events, signals)
 
 
 def _end(unit: WriteUnit, condition: ColumnElement[bool], reason: EndReason, *, states: Sequence[SessionState] = OPEN) -> None:
     ids = list(unit.db.scalars(select(RemoteSession.id).where(condition, RemoteSession.state.in_(states))))
     end_sessions(unit, SYSTEM, ids, reason)
+
+
+def _on_own_links_seen(unit: WriteUnit, event: OwnLinksSeen) -> None:
+    """A mail quoted links of ours: they decide nothing any more."""
+    for token_hash in event.token_hashes:
+        burn_link(unit, token_hash)
 
 
 def _on_ticket_changed(unit: WriteUnit, event: TicketChanged) -> None:
