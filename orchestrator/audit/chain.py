@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import Row, Select, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.orm import InstrumentedAttribute
 
 from orchestrator.audit.hashes import SALT_BYTES, canonical_json, content_hash, link_hash, metadata_hash, start_hash
 from orchestrator.audit.models import Chain, ChainContent, ChainLink, Erasure
@@ -128,13 +129,32 @@ def read_entries(unit: ReadUnit, chain_id: str) -> Iterator[StoredEntry]:
         )
         .outerjoin(ChainContent, ChainContent.id == link.content_id)
         .where(link.chain_id == chain_id)
-        .order_by(link.seq)
-        .limit(_BATCH_ROWS)
     )
-    rows = unit.db.execute(statement).all()
-    while rows:
-        yield from (StoredEntry(*row) for row in rows)
-        rows = unit.db.execute(statement.where(link.seq > rows[-1].seq)).all()
+    for row in read_in_batches(unit, statement, link.seq):
+        yield StoredEntry(*row)
+
+
+class UnreadableRow(Exception):
+    """A row holds what its columns cannot mean, such as a time that is none: somebody wrote into the file."""
+
+
+def read_in_batches(unit: ReadUnit, statement: Select[*tuple[Any, ...]], seq: InstrumentedAttribute[int]) -> Iterator[Row[*tuple[Any, ...]]]:
+    """Yield the rows of a statement ordered by ``seq``, which must be its first column, some at a time and without a cursor
+    that stays open. Raises ``UnreadableRow`` at the row that cannot be read, after all rows before it.
+    """
+    limit, after = _BATCH_ROWS, 0
+    while True:
+        try:
+            rows = unit.db.execute(statement.where(seq > after).order_by(seq).limit(limit)).all()
+        except (ValueError, TypeError) as exc:
+            if limit == 1:
+                raise UnreadableRow from exc
+            limit = 1
+            continue
+        if not rows:
+            return
+        yield from rows
+        after = rows[-1][0]
 
 
 def verify_chain(unit: ReadUnit, chain_id: str) -> ChainReport:
@@ -151,7 +171,13 @@ def verify_chain(unit: ReadUnit, chain_id: str) -> ChainReport:
     def bad(seq: int, problem: ChainProblem) -> ChainReport:
         return ChainReport(chain_id, seq, count, previous, problem, erased)
 
-    for entry in entries:
+    while True:
+        try:
+            entry = next(entries, None)
+        except UnreadableRow:
+            return bad(count + 1, ChainProblem.LINK_EDITED)
+        if entry is None:
+            break
         if entry.seq != count + 1:
             return bad(count + 1, ChainProblem.MISSING)
         if count >= head_seq:  # somebody may have appended since the head was read
@@ -161,8 +187,7 @@ def verify_chain(unit: ReadUnit, chain_id: str) -> ChainReport:
         if not _link_holds(chain_id, entry):
             return bad(entry.seq, ChainProblem.LINK_EDITED)
         if entry.previous != previous:
-            following = next(entries, None)
-            anchor = following.previous if following is not None else head_hash
+            anchor = _next_previous(entries, head_hash)
             touched = entry.seq - 1 if anchor == entry.hash and entry.seq > 1 else entry.seq
             return bad(touched, ChainProblem.LINK_EDITED)
         problem = _content_problem(entry)
@@ -178,13 +203,26 @@ def verify_chain(unit: ReadUnit, chain_id: str) -> ChainReport:
     return ChainReport(chain_id, None, count, previous, None, erased)
 
 
+def _next_previous(entries: Iterator[StoredEntry], head_hash: bytes) -> bytes:
+    try:
+        following = next(entries, None)
+    except UnreadableRow:
+        return head_hash
+    return following.previous if following is not None else head_hash
+
+
 def _link_holds(chain_id: str, entry: StoredEntry) -> bool:
-    metadata = metadata_hash(kind=entry.kind, content_id=entry.content_id, happened_at=entry.happened_at)
-    own = link_hash(chain_id=chain_id, seq=entry.seq, previous=entry.previous, content=entry.content_hash, metadata=metadata)
+    try:
+        metadata = metadata_hash(kind=entry.kind, content_id=entry.content_id, happened_at=entry.happened_at)
+        own = link_hash(chain_id=chain_id, seq=entry.seq, previous=entry.previous, content=entry.content_hash, metadata=metadata)
+    except TypeError:  # SQLite stores text where bytes belong, if told so
+        return False
     return metadata == entry.metadata_hash and own == entry.hash
 
 
 def _content_problem(entry: StoredEntry) -> ChainProblem | None:
     if entry.payload is None or entry.salt is None:
         return None if entry.is_erased else ChainProblem.CONTENT_DELETED
+    if not isinstance(entry.payload, bytes) or not isinstance(entry.salt, bytes):
+        return ChainProblem.CONTENT_EDITED
     return None if content_hash(entry.salt, entry.payload) == entry.content_hash else ChainProblem.CONTENT_EDITED

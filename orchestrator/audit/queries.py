@@ -10,14 +10,13 @@ from typing import Any
 from sqlalchemy import exists, select
 
 from orchestrator.accounts.actor import Actor, Right
-from orchestrator.audit.chain import AUDIT_CHAIN, ChainProblem, ChainReport, verify_chain
+from orchestrator.audit.chain import AUDIT_CHAIN, ChainProblem, ChainReport, UnreadableRow, read_in_batches, verify_chain
 from orchestrator.audit.models import AuditEntry, ChainContent, ChainLink
 from orchestrator.audit.service import list_values
 from orchestrator.core.db import ReadUnit
 from orchestrator.core.errors import NotFound
 
 MAX_PAGE = 500
-_BATCH_ROWS = 1000
 
 
 def list_audit(unit: ReadUnit, actor: Actor, *, kind: str = "", actor_name: str = "", since: datetime | None = None,
@@ -87,17 +86,17 @@ def _find_differing_row(unit: ReadUnit) -> int | None:
         .outerjoin(ChainContent, ChainContent.id == ChainLink.content_id)
         .outerjoin(AuditEntry, AuditEntry.seq == ChainLink.seq)
         .where(ChainLink.chain_id == AUDIT_CHAIN)
-        .order_by(ChainLink.seq)
-        .limit(_BATCH_ROWS)
     )
-    rows = unit.db.execute(statement).all()
-    while rows:
-        for seq, kind, happened_at, payload, entry in rows:
+    checked = 0
+    try:
+        for seq, kind, happened_at, payload, entry in read_in_batches(unit, statement, ChainLink.seq):
             if entry is None or entry.happened_at != happened_at:
                 return seq
             if payload is not None and not _row_agrees(entry, kind, payload):
                 return seq
-        rows = unit.db.execute(statement.where(ChainLink.seq > rows[-1].seq)).all()
+            checked = seq
+    except UnreadableRow:
+        return checked + 1
     linked = exists().where(ChainLink.chain_id == AUDIT_CHAIN, ChainLink.seq == AuditEntry.seq)
     return unit.db.scalar(select(AuditEntry.seq).where(~linked).order_by(AuditEntry.seq).limit(1))
 

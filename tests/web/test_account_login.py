@@ -6,7 +6,7 @@ import html
 import re
 import statistics
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
@@ -18,9 +18,8 @@ from orchestrator.accounts.passwords import hash_password
 from orchestrator.accounts.service import disable_user
 from orchestrator.audit.queries import list_audit
 from orchestrator.core.db import Database
-from orchestrator.core.settings import Settings
 from tests.orchestrator.accounts.builders import Person, add_person, pass_time, stop_clock
-from tests.web.desk import Browser, build_app, serve_app
+from tests.web.desk import Browser
 
 PASSWORD = "wandern im wald bei regen"
 LOGIN = "__Host-fernwart-login"
@@ -30,22 +29,6 @@ FORM = "__Host-fernwart-form"
 @pytest.fixture(scope="module")
 def password_hash() -> str:
     return hash_password(PASSWORD)
-
-
-@pytest.fixture
-def desk(sqlite_settings: Settings, sqlite_database: Database) -> Generator[Callable[[], Browser], None, None]:
-    """Opens a fresh browser on the served pages."""
-    app = build_app(sqlite_settings, sqlite_database, sqlite_database)
-    browsers: list[Browser] = []
-    with serve_app(app) as address:
-
-        def open_browser() -> Browser:
-            browsers.append(Browser(address))
-            return browsers[-1]
-
-        yield open_browser
-        for browser in browsers:
-            browser.close()
 
 
 @pytest.fixture

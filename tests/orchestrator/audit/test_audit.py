@@ -84,6 +84,13 @@ def test_a_row_of_the_list_that_was_edited_is_named(database: Database) -> None:
     assert (report.first_bad_seq, report.problem) == (3, ChainProblem.LIST_DIFFERS)
 
 
+def test_a_row_of_the_list_that_cannot_be_read_is_named(sqlite_database: Database) -> None:
+    write_some(sqlite_database)
+    tamper(sqlite_database, "update audit_entries set happened_at = 'yesterday' where seq = 2")
+    with sqlite_database.read() as unit:
+        assert verify_audit(unit).first_bad_seq == 2
+
+
 def test_a_row_of_the_list_that_was_deleted_is_named(database: Database) -> None:
     write_some(database)
     tamper(database, "delete from audit_entries where seq = 2")

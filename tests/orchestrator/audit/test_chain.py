@@ -115,6 +115,20 @@ def test_an_edited_link_with_its_hash_made_right_is_named(database: Database, se
     assert problem in (ChainProblem.LINK_EDITED, ChainProblem.HEAD_DIFFERS)
 
 
+@pytest.mark.parametrize("change", ["happened_at = 'yesterday'", "hash = 'text'", "previous = 'text'", "content_hash = 7", "kind = x'00ff'"])
+def test_what_does_not_even_fit_its_column_is_named(sqlite_database: Database, change: str) -> None:
+    write_entries(sqlite_database)
+    tamper(sqlite_database, f"update chain_links set {change} where seq = 3")
+    assert verdict(sqlite_database) == (3, ChainProblem.LINK_EDITED)
+
+
+@pytest.mark.parametrize("change", ["payload = 'text'", "salt = 7"])
+def test_content_that_does_not_even_fit_its_column_is_named(sqlite_database: Database, change: str) -> None:
+    write_entries(sqlite_database)
+    tamper(sqlite_database, f"update chain_contents set {change} where id = (select content_id from chain_links where seq = 3)")
+    assert verdict(sqlite_database) == (3, ChainProblem.CONTENT_EDITED)
+
+
 def test_a_link_hung_elsewhere_with_its_hash_made_right_is_named(database: Database) -> None:
     write_entries(database)
     tamper(database, "update chain_links set previous = :other where seq = 3", other=b"x" * 32)
