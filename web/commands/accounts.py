@@ -22,6 +22,7 @@ from orchestrator.core.db import ReadUnit
 from orchestrator.core.errors import NotFound
 from orchestrator.core.i18n import _
 from orchestrator.core.settings import Settings
+from sessions.listeners import register_inside
 from web.commands.opening import command_line_actor, open_databases
 
 users = typer.Typer(no_args_is_help=True)
@@ -61,9 +62,11 @@ def run_user_list(as_json: JSON = False) -> None:
 @users.command("disable")
 def run_user_disable(mail: Annotated[str, typer.Argument(help="mail address")]) -> None:
     """Disable a person: logins, tokens and live sessions end."""
-    with open_databases(Settings()) as (database, _records), database.write() as unit:
-        user = _get_user(unit, mail)
-        disable_user(unit, command_line_actor(), user)
+    with open_databases(Settings()) as (database, _records):
+        register_inside(database.events)  # open sessions of this person end in the same transaction
+        with database.write() as unit:
+            user = _get_user(unit, mail)
+            disable_user(unit, command_line_actor(), user)
     typer.echo(f"{user.name} is disabled.")
 
 
