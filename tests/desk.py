@@ -130,11 +130,11 @@ class Desk:
         state = self.folder / name
         trust = ["--ca", str(self.certificates.ca)] if self.certificates else []
         if not state.exists():
-            words = [sys.executable, "-m", "agents.cli", "enroll", self.url, "-", "--state", str(state), *trust]
+            words = [sys.executable, "-m", "agents", "enroll", self.url, "-", "--state", str(state), *trust]
             done = subprocess.run(words, input=self.enrolment_token().encode(), capture_output=True, timeout=30, check=False, env=clean_environment())
             assert done.returncode == 0, done.stderr.decode()
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", "agents.cli", "run", "--state", str(state)], stdin=subprocess.DEVNULL, stdout=log,
+            process = subprocess.Popen([sys.executable, "-m", "agents", "run", "--state", str(state)], stdin=subprocess.DEVNULL, stdout=log,
                                        stderr=log, env=clean_environment(), start_new_session=True)
         agent = AgentProcess(process, state)
         self.agents.append(agent)

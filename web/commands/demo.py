@@ -46,7 +46,7 @@ def run_demo(
         enrolment = None if no_agent else renew_enrolment(database, settings)
     inbox = DemoInbox(data / "inbox", door=("127.0.0.1", door_port))
     inbox.start(inbox_port)
-    agent = None if enrolment is None else LocalAgent(data / "agent", settings.public_url, enrolment)
+    agent = None if no_agent else LocalAgent(data / "agent", settings.public_url, enrolment)
     _say(settings, logins, recovery, with_agent=agent is not None)
     try:
         serve(settings, listening, demo=True, state={"demo_inbox": inbox, "demo_customers": logins.customers, "demo_logins": logins.logins},

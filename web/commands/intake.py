@@ -14,7 +14,7 @@ import orchestrator.notifications.signalling
 import orchestrator.search.index
 import sessions.listeners
 from orchestrator.core.db import Database
-from orchestrator.core.errors import AppError, Unavailable
+from orchestrator.core.errors import Unavailable
 from orchestrator.core.events import Events
 from orchestrator.core.settings import Settings
 from orchestrator.core.signals import MemorySignals
@@ -42,8 +42,8 @@ def take_mail(
         result = hand_over(settings, raw, envelope_from=sender, envelope_to=to or ())
         if result is None:
             result = _take_without_server(settings, raw, sender, to or [])
-    except (AppError, OSError) as exc:
-        sys.stderr.write(f"fernwart: the mail was not taken, try again: {exc}\n")
+    except Exception as exc:  # the boundary of the process: whatever failed, the mail server keeps the mail and tries again
+        sys.stderr.write(f"fernwart: the mail was not taken, try again: {' '.join(str(exc).split())[:500] or type(exc).__name__}\n")
         raise typer.Exit(os.EX_TEMPFAIL) from exc
     typer.echo(json.dumps(result_as_data(result), ensure_ascii=False))
 

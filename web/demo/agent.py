@@ -29,7 +29,7 @@ class LocalAgent:
         threading.Thread(target=self._run, name="demo-agent", daemon=True).start()
 
     def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "agents.cli", *words, "--state", str(self._state)]
+        return [sys.executable, "-m", "agents", *words, "--state", str(self._state)]
 
     def _run(self) -> None:
         if self._token is not None:

@@ -28,7 +28,6 @@ from orchestrator.tickets.queues import add_member, create_queue
 from orchestrator.tickets.reply import reply_to_customer, write_note
 from orchestrator.tickets.service import open_ticket
 from orchestrator.tickets.status import change_status
-from sessions.endpoints.models import Endpoint
 from sessions.keys import open_keys
 from sessions.endpoints.service import create_enrolment_token
 from web.demo.articles import ARTICLES
@@ -222,12 +221,10 @@ def _drop_old_mails(unit: WriteUnit) -> None:
 
 
 def renew_enrolment(database: Database, settings: Settings) -> str | None:
-    """Make an enrolment token for the local agent (accepted by itself, once), or None when it has an endpoint already."""
-    if (settings.data_dir / "agent" / "identity.key").exists():
+    """Make an enrolment token for the local agent (accepted by itself, once), or None when it is enrolled already."""
+    if (settings.data_dir / "agent").exists():
         return None
     with database.write() as unit:
-        if unit.db.scalar(select(Endpoint.id).limit(1)) is not None and (settings.data_dir / "agent").exists():
-            return None
         organisation = unit.db.execute(select(Organisation).where(Organisation.name == MUSTER)).scalar_one()
         keys = open_keys(unit, settings.data_dir).keys
         return create_enrolment_token(unit, SYSTEM, organisation_id=organisation.id, uses=1, auto_accept=True, endpoint_class="server",
