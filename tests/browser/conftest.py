@@ -99,7 +99,7 @@ def log_in(demo: Running, known_logins: dict[str, list[Any]]) -> Callable[[Page,
             return
         login = logins[who]
         page.goto("/login")
-        page.get_by_label("Mail address").or_(page.get_by_label("E-Mail-Adresse")).fill(login.email)
+        page.locator("input[name=email]").fill(login.email)
         page.locator("input[type=password]").fill(login.password)
         page.locator("main form button[type=submit]").first.click()
         page.locator("input[name=code]").fill(login.code())
