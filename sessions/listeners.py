@@ -20,8 +20,7 @@ from orchestrator.intake.events import OwnLinksSeen
 from orchestrator.notifications.events import MailBounced, MailFailed
 from orchestrator.search.index import touch
 from orchestrator.tickets.events import TicketChanged, TicketClosed, TicketOrganisationChanged
-from sessions.consent.bounces import close_unanswered, note_bounce
-from sessions.consent.links import burn_link
+from sessions.consent.bounces import close_unanswered, note_bounce, note_burned
 from sessions.consent.models import ConsentRequest
 from sessions.endpoints.events import EndpointAccepted, EndpointChanged, EndpointDisabled, PresenceChanged
 from sessions.lifecycle.events import SessionChanged, SessionEnded, SessionWarned
@@ -69,7 +68,7 @@ def _end(unit: WriteUnit, condition: ColumnElement[bool], reason: EndReason, *, 
 def _on_own_links_seen(unit: WriteUnit, event: OwnLinksSeen) -> None:
     """A mail quoted links of ours: they decide nothing any more."""
     for token_hash in event.token_hashes:
-        burn_link(unit, token_hash)
+        note_burned(unit, token_hash)
 
 
 def _on_ticket_changed(unit: WriteUnit, event: TicketChanged) -> None:

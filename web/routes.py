@@ -27,6 +27,7 @@ PAGES = (
     "web.pages.endpoints",
     "web.pages.sessions",
     "web.pages.consent",
+    "web.pages.requests",
     "web.pages.health",
 )
 SOCKETS = ("web.sockets.link", "web.sockets.channel", "web.sockets.console", "web.sockets.watch", "web.sockets.live")

@@ -8,12 +8,14 @@ from orchestrator.accounts.actor import SYSTEM
 from orchestrator.core.db import WriteUnit
 from orchestrator.customers.approvers import suspend_approvers
 from orchestrator.notifications.models import OutgoingMail
-from sessions.consent.models import ConsentRequest
+from sessions.consent.links import burn_link
+from sessions.consent.models import ConsentLink, ConsentRequest
+from sessions.lifecycle.lines import BURNED
 from sessions.lifecycle.machine import Trigger
 from sessions.lifecycle.models import SessionState
 from sessions.lifecycle.reasons import EndReason
 from sessions.lifecycle.service import stop_session
-from sessions.lifecycle.steps import lock_session, plan_due, take_step
+from sessions.lifecycle.steps import lock_session, plan_due, record_event, take_step, write_line
 
 QUESTION = "consent.request"
 
@@ -35,6 +37,20 @@ def note_bounce(unit: WriteUnit, outgoing_mail_id: str, *, permanent: bool) -> N
     if request.state == "open":
         close_unanswered(unit, request, EndReason.BOUNCED)
     suspend_approvers(unit, request.contact_id, "mail bounced")
+
+
+def note_burned(unit: WriteUnit, token_hash: str) -> None:
+    """Burn the link of a token that was seen in incoming mail; while the question is open, say so on the ticket."""
+    request_id = unit.db.scalar(select(ConsentLink.request_id).where(ConsentLink.token_hash == token_hash))
+    if request_id is None:
+        return
+    request = unit.db.get_one(ConsentRequest, request_id)
+    session = lock_session(unit, request.session_id)
+    unit.db.refresh(request)
+    if not burn_link(unit, token_hash) or request.state != "open":
+        return
+    record_event(unit, SYSTEM, session, "consent.link-burned", {"request": request.id})
+    write_line(unit, SYSTEM, session, "link_burned", BURNED, {"contact": session.contact_name})
 
 
 def close_unanswered(unit: WriteUnit, request: ConsentRequest, reason: EndReason) -> None:

@@ -31,6 +31,7 @@ _LINES: dict[Trigger, str] = {
 }
 CANCELLED = _("The remote session was cancelled before it started: %(reason)s")
 ASKED = _("%(contact)s asks before deciding about the remote session: %(question)s")
+BURNED = _("A mail to us quoted the link that was sent to %(contact)s; it can decide no more. Mail the request again")
 assert set(_LINES) == set(Trigger)
 
 

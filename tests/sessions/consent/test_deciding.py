@@ -12,6 +12,7 @@ from agents.protocol.signatures import DocumentType, PublicKey, hash_document, r
 from orchestrator.audit.chain import verify_chain
 from orchestrator.core.errors import Conflict, Forbidden, InvalidInput
 from orchestrator.customers.models import ApproverRight, Contact
+from orchestrator.intake.events import OwnLinksSeen
 from orchestrator.notifications.events import MailBounced
 from orchestrator.notifications.models import OutgoingMail
 from orchestrator.tickets.events import TicketClosed
@@ -292,3 +293,16 @@ def test_the_token_is_in_no_table(light_scene: Scene) -> None:
             for row in connection.exec_driver_sql(f'select * from "{table}"'):
                 assert token not in " ".join(value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in row), table
         assert unit.db.scalars(select(ConsentLink)).one().token_hash == hash_token(token)
+
+
+def test_an_answer_that_quotes_the_link_burns_it_and_the_ticket_says_so(scene: Scene) -> None:
+    session, token = scene.asked()
+    decided, done = scene.approved()
+    with scene.database.write() as unit:
+        unit.emit(OwnLinksSeen((hash_token(token), hash_token(done), hash_token("unknown")), scene.ticket.id))
+    with pytest.raises(DecisionOver):
+        scene.decide(token)
+    assert scene.steps(session.id) == ["requested", "link_burned"] and "link_burned" not in scene.steps(decided.id)
+    with scene.database.write() as unit:
+        assert stop_by_link(unit, done).state == "cancelled"
+        assert verify_chain(unit, session.id).is_whole
