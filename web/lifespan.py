@@ -30,6 +30,7 @@ from orchestrator.customers.search_source import ContactDocuments, OrganisationD
 from orchestrator.intake.mail.smtp import SMTPDoor
 from orchestrator.intake.pipe import IntakeSocket
 from orchestrator.knowledge.queries import ArticleDocuments
+from orchestrator.notifications.sealing import prepare_sealing
 from orchestrator.notifications.sender import MailDelivery
 from orchestrator.search.index import SearchIndexing
 from orchestrator.tickets.search_source import EntryDocuments, TicketDocuments
@@ -60,6 +61,7 @@ def build_services(settings: Settings, *, links: RouteLinks, demo: bool) -> Serv
     migrate(database, record_database)
     with database.write() as unit:
         publish_desk_facts(unit, settings)
+        prepare_sealing(unit, settings.data_dir)
         keys = open_keys(unit, settings.data_dir).keys
     blocking = ThreadPoolExecutor(16, thread_name_prefix="blocking")
     services = Services(

@@ -3,6 +3,7 @@ agent. The second start finds what the first one made and is quick."""
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from pathlib import Path
@@ -64,6 +65,12 @@ def _prepare(database: Database, record_database: Database, settings: Settings, 
     return opened.recovery_secret
 
 
+def _about_agent() -> str:
+    if os.geteuid() == 0:
+        return "A local agent runs as root: protected, its shells run as the user that the customer grants."
+    return "A local agent runs as your own user: unprotected, its shells run as that user."
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -79,6 +86,6 @@ def _say(settings: Settings, logins: DemoLogins, recovery: str | None, *, with_a
     lines += ["", f"Codes of the second factor, as an authenticator app would show them: {settings.public_url}/demo/codes"]
     if recovery is not None:
         lines += ["", "Recovery key (shown once; in a real installation it is kept offline):", f"  {recovery}"]
-    lines += ["", "A local agent runs as your own user (unprotected)." if with_agent else "No agent was started.", "Stop with Ctrl-C.", ""]
+    lines += ["", _about_agent() if with_agent else "No agent was started.", "Stop with Ctrl-C.", ""]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import sessions.listeners
 from orchestrator.core.db import Database
 from orchestrator.core.errors import Unavailable
 from orchestrator.core.events import Events
+from orchestrator.core.logging import configure_logging
 from orchestrator.core.settings import Settings
 from orchestrator.core.signals import MemorySignals
 from orchestrator.intake.mail.parse import parse_message
@@ -35,6 +37,7 @@ def take_mail(
 ) -> None:
     """Take one raw message from standard input and print one JSON line; exit 0 only after the commit, 75 otherwise."""
     settings = Settings()
+    configure_logging(settings.log_format, level=logging.WARNING)
     raw = sys.stdin.buffer.read(settings.smtp_max_bytes + 1)
     try:
         if len(raw) > settings.smtp_max_bytes:
@@ -66,6 +69,7 @@ def _take_without_server(settings: Settings, raw: bytes, sender: str | None, to:
 @app.command("parse")
 def parse_files(files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE …]")] = None) -> None:
     """Parse messages and print one JSON line for each; mail however odd exits 0."""
+    configure_logging("console", level=logging.WARNING)
     if not files:
         typer.echo(_line("-", parse_message(sys.stdin.buffer.read())))
         return

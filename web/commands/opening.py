@@ -10,6 +10,7 @@ from orchestrator.accounts.actor import Actor, ActorKind, Right
 from orchestrator.accounts.desk import publish_desk_facts
 from orchestrator.core.db import Database
 from orchestrator.core.settings import Settings
+from orchestrator.notifications.sealing import prepare_sealing
 from web.schema import migrate
 
 
@@ -28,6 +29,7 @@ def open_databases(settings: Settings) -> Generator[tuple[Database, Database], N
         migrate(database, record_database)
         with database.write() as unit:
             publish_desk_facts(unit, settings)
+            prepare_sealing(unit, settings.data_dir)
         yield database, record_database
     finally:
         database.dispose()
