@@ -60,15 +60,7 @@ class IntakeSocket:
         if await loop.run_in_executor(self._executor, is_served, self._settings):
             log.warning("another server listens on the intake socket of this data folder")
         else:
-            with reachable_path(self._settings.data_dir) as path:
-                Path(path).unlink(missing_ok=True)
-                listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                mask = os.umask(0o177)
-                try:
-                    listener.bind(path)
-                finally:
-                    os.umask(mask)
-            self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MAX_HEAD)
+            self._server = await asyncio.start_unix_server(self._serve, sock=_bind(self._settings.data_dir), limit=_MAX_HEAD)
         self._recovery = loop.run_in_executor(self._executor, self._recover)
 
     async def stop(self) -> None:
@@ -125,6 +117,16 @@ class IntakeSocket:
         sender = head.get("from")
         return receive_mail(self._database, self._settings, raw, door="pipe", envelope_from=None if sender is None else str(sender),
                             envelope_to=[str(address) for address in head.get("to") or ()])
+
+
+def _bind(data_dir: Path) -> socket.socket:
+    """Bind the socket in place of a dead one; only the server's own account may open it."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with reachable_path(data_dir) as path:
+        Path(path).unlink(missing_ok=True)
+        listener.bind(path)
+        Path(path).chmod(0o600)
+    return listener
 
 
 def result_as_data(result: IntakeResult) -> dict[str, Any]:

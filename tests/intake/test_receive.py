@@ -46,9 +46,7 @@ def desk(database: Database, settings: Settings) -> Database:
     return database
 
 
-def take(
-    desk: Database, settings: Settings, raw: bytes, *, sender: str | None = "erika@example.de", verified: str = "none"
-) -> IntakeResult:
+def take(desk: Database, settings: Settings, raw: bytes, *, sender: str | None = "erika@example.de", verified: str = "none") -> IntakeResult:
     return receive_mail(desk, settings, raw, door="test", envelope_from=sender, envelope_to=[SUPPORT], sender_verified=verified)
 
 
@@ -443,17 +441,13 @@ def test_two_desks_that_answer_each_other_stop(desk: Database, settings: Setting
             make_queue(unit, name="Help", address="help@other.example")
         here_side = Instance(desk, settings, SUPPORT)
         there_side = Instance(there, there_settings, "help@other.example")
-        receive_mail(
-            desk, settings, mail(sender="help@other.example"), door="test", envelope_from="help@other.example", envelope_to=[SUPPORT]
-        )
+        receive_mail(desk, settings, mail(sender="help@other.example"), door="test", envelope_from="help@other.example", envelope_to=[SUPPORT])
         exchanged = 0
         for _round in range(10):
             for source, target in ((here_side, there_side), (there_side, here_side)):
                 for raw in source.deliver():
                     exchanged += 1
-                    receive_mail(
-                        target.database, target.settings, raw, door="test", envelope_from=source.address, envelope_to=[target.address]
-                    )
+                    receive_mail(target.database, target.settings, raw, door="test", envelope_from=source.address, envelope_to=[target.address])
         assert exchanged <= 2
     finally:
         there.dispose()
@@ -465,9 +459,7 @@ def test_answering_machine_without_any_mark_is_stopped_by_the_rates(sqlite_datab
         publish_desk_facts(unit, sqlite_settings)
         make_queue(unit, name="Support", address=SUPPORT)
     for number in range(60):
-        raw = mail(
-            f"Bin im Urlaub ({number})", subject=f"Urlaub {number}", sender="bot@anders.example", message_id=f"<{number}@anders.example>"
-        )
+        raw = mail(f"Bin im Urlaub ({number})", subject=f"Urlaub {number}", sender="bot@anders.example", message_id=f"<{number}@anders.example>")
         assert take(sqlite_database, sqlite_settings, raw, sender="bot@anders.example").outcome is Outcome.CREATED
     assert len(outbox(sqlite_database)) == 40
 

@@ -39,6 +39,7 @@ MAX_LINE_BYTES = 64 * 1024
 MAX_HOPS = 100
 TIMEOUT_SECONDS = 60
 _ADDRESSES_SECONDS = 5.0
+_NULL_PATH = "<>"
 _STOP_SECONDS = 20.0
 
 
@@ -147,9 +148,10 @@ class SMTPDoor:
         refusal = check_data(raw)
         if refusal is not None:
             return refusal
+        sender = "" if envelope.mail_from in (None, _NULL_PATH) else envelope.mail_from
         try:
             result = receive_mail(
-                self.database, self.settings, raw, door="smtp", envelope_from=envelope.mail_from or "", envelope_to=envelope.rcpt_tos
+                self.database, self.settings, raw, door="smtp", envelope_from=sender, envelope_to=envelope.rcpt_tos
             )
         except AppError as exc:
             log.warning("a mail could not be stored", reason=str(exc))
@@ -225,11 +227,17 @@ class _Hooks:
     def __init__(self, door: SMTPDoor) -> None:
         self._door = door
 
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [line for line in responses if not line[4:].startswith("AUTH")]
+
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, mail_options: list[str]) -> str:
         peer = str((session.peer or ("",))[0])
         if not self._door.guard.may_send(peer):
             return "450 4.7.1 Too many mails from your address, try again later"
-        envelope.mail_from = address or ""
+        envelope.mail_from = address or _NULL_PATH  # aiosmtpd takes an empty one for none
         envelope.mail_options.extend(mail_options)
         return "250 2.1.0 OK"
 

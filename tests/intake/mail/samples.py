@@ -3,7 +3,7 @@
 Written for this project; no real person, address or company.
 """
 
-# ruff: noqa: E501, W291  # one case on one line; flowed text ends its lines with a space
+# ruff: noqa: W291  # one case on one line; flowed text ends its lines with a space
 
 import base64
 import quopri

@@ -121,9 +121,7 @@ def test_decision_is_storable_and_names_its_ticket() -> None:
     assert isinstance(data["explanation"], list)
 
 
-@pytest.mark.parametrize(
-    "text", ["Danke!", "Vielen Dank, passt.", "Super, läuft wieder. Danke und Gruß", "Thanks a lot", "Perfect, thank you!"]
-)
+@pytest.mark.parametrize("text", ["Danke!", "Vielen Dank, passt.", "Super, läuft wieder. Danke und Gruß", "Thanks a lot", "Perfect, thank you!"])
 def test_thank_you_is_recognised(text: str) -> None:
     assert is_thank_you(text)
 

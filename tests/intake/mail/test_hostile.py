@@ -1,6 +1,6 @@
 """Mails made to hurt: bounded time and memory, no pattern that backtracks, nothing that raises."""
 
-# ruff: noqa: E501  # tables of mails read better with one case on one line
+# tables of mails read better with one case on one line
 
 import importlib
 import json
@@ -152,11 +152,7 @@ def test_sections_always_give_the_text_back(text: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.lists(
-        st.sampled_from(["<b>", "</b>", "<p", ">", "<a href='x'", '="', "<!--", "-->", "&#", "&amp;", "x", " ", "<script>", "<pre>", "\n"])
-    )
-)
+@given(st.lists(st.sampled_from(["<b>", "</b>", "<p", ">", "<a href='x'", '="', "<!--", "-->", "&#", "&amp;", "x", " ", "<script>", "<pre>", "\n"])))
 def test_pages_are_cleaned_whatever_they_hold(pieces: list[str]) -> None:
     page = "".join(pieces)
     html_to_text(page, limits=DEFAULT_LIMITS)

@@ -31,9 +31,7 @@ def encoded_qp(text: str) -> bytes:
 
 
 def nested(text: str) -> bytes:
-    return encoded_base64(
-        "Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(text.encode()).decode()
-    )
+    return encoded_base64("Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(text.encode()).decode())
 
 
 LINK = f"{URL}/consent/{TOKEN}"
@@ -54,9 +52,7 @@ WAYS = {
     "base64 in base64": nested(f"Ein Link: {LINK}"),
     "html": f'<a href="{LINK}">Freigabe</a>'.encode(),
     "safe link": ("https://eur01.safelinks.example/?url=" + LINK.replace(":", "%3A").replace("/", "%2F") + "&data=05").encode(),
-    "safe link in html": (
-        '<a href="https://eur01.safelinks.example/?url=' + LINK.replace(":", "%3A").replace("/", "%252F") + '">'
-    ).encode(),
+    "safe link in html": ('<a href="https://eur01.safelinks.example/?url=' + LINK.replace(":", "%3A").replace("/", "%252F") + '">').encode(),
     "utf-16": LINK.encode("utf-16-le"),
     "utf-16 in base64": base64.encodebytes(f"Ein langer Text davor, {LINK}".encode("utf-16-le")),
 }

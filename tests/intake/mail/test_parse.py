@@ -345,15 +345,15 @@ def test_file_names_are_decoded_and_cannot_hurt(name: str, expected: str) -> Non
 
 
 def test_wrong_transfer_encoding_keeps_the_text() -> None:
-    mail = parse_message(
-        b"From: a@b.de\r\nContent-Transfer-Encoding: base64\r\n\r\nDas ist gar kein base64, sondern einfach Text. (Wirklich!)\r\n"
-    )
+    mail = parse_message(b"From: a@b.de\r\nContent-Transfer-Encoding: base64\r\n\r\nDas ist gar kein base64, sondern einfach Text. (Wirklich!)\r\n")
     assert "sondern einfach Text" in mail.text
     assert MailFlag.TRANSFER_ENCODING_BROKEN in mail.flags
 
 
 def test_footer_after_base64_does_not_spoil_the_file() -> None:
-    raw = b"From: a@b.de\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nJVBERg==\r\n-- \r\nDiese Mail wurde geprueft.\r\n"
+    raw = (
+        b"From: a@b.de\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nJVBERg==\r\n-- \r\nDiese Mail wurde geprueft.\r\n"
+    )
     assert parse_message(raw).attachments[0].data == b"%PDF"
 
 
