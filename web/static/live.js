@@ -5,11 +5,13 @@
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
 const COLLECT_MS = 60;
+const SLOW_START_MS = 1000;
 const BROAD_MS = 1000; // Topics without an id ("tickets") change often: their regions are fetched once a second at most.
 
 let socket = null;
 let wait = FIRST_WAIT_MS;
 let wasConnected = false;
+let subscribed = "";
 const due = new Set();
 const renewed = new Map();
 let timer = 0;
@@ -39,7 +41,10 @@ function work() {
 
 function subscribe() {
   const topics = [...new Set(regions().flatMap(topicsOf))];
-  if (topics.length && socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ subscribe: topics }));
+  const wanted = JSON.stringify({ subscribe: topics.sort() });
+  if (socket?.readyState !== WebSocket.OPEN || wanted === subscribed) return;
+  subscribed = wanted;
+  socket.send(wanted);
 }
 
 function showOffline(offline) {
@@ -55,9 +60,11 @@ function open(path) {
   socket = new WebSocket(address);
   socket.addEventListener("open", () => {
     wait = FIRST_WAIT_MS;
+    subscribed = "";
     subscribe();
     showOffline(false);
-    if (wasConnected) renew(null);
+    // What changed while the page loaded, or while nothing was heard, was not announced to us.
+    if (wasConnected || performance.now() > SLOW_START_MS) renew(null);
     wasConnected = true;
   });
   socket.addEventListener("message", (event) => {
