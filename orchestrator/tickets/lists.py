@@ -6,13 +6,12 @@ read from its own index and cut at the page's length. So a page costs the same a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select, true, union
+from sqlalchemy import select
 
 from orchestrator.accounts.actor import Actor, ActorKind, Right
 from orchestrator.accounts.models import User
@@ -20,7 +19,8 @@ from orchestrator.core.cursors import decode_cursor, encode_cursor
 from orchestrator.core.db import ReadUnit
 from orchestrator.core.ids import parse_id
 from orchestrator.customers.models import Contact, Organisation
-from orchestrator.tickets.models import Follower, Kind, Queue, Status, Ticket
+from orchestrator.tickets.list_statements import Binds, Branch, Part, union_of_branches
+from orchestrator.tickets.models import Kind, Queue, Status, Ticket
 
 MAX_LIMIT = 200
 OPEN_STATUSES = (Status.NEW, Status.OPEN, Status.WAITING_CUSTOMER, Status.WAITING_UNTIL)
@@ -69,12 +69,12 @@ def list_tickets(unit: ReadUnit, actor: Actor, wanted: TicketFilter, *, cursor: 
     limit = max(1, min(limit, MAX_LIMIT))
     if actor.kind is not ActorKind.CONTACT:
         actor.require(Right.TICKETS_READ)
-    residual = [*_residual(actor, wanted), *_after(wanted.order, cursor)]
-    branches = [_branch(conditions, residual, wanted.order, limit) for conditions in _branches(actor, wanted)]
+    binds = Binds({"limit": limit + 1})
+    narrowed = (*_residual(actor, wanted, binds), *_after(wanted.order, cursor, binds))
+    branches = tuple((*branch, *narrowed) for branch in _branches(actor, wanted, binds))
     if not branches:
         return TicketPage((), None)
-    keys = (union(*(select(branch.subquery()) for branch in branches)) if len(branches) > 1 else branches[0]).subquery()
-    ids = list(unit.db.scalars(select(keys.c.id).order_by(*_order(keys.c, wanted.order)).limit(limit + 1)))
+    ids = list(unit.db.scalars(union_of_branches(branches, by_rank=wanted.order is Order.RANK), binds.values))
     rows = load_rows(unit, ids[:limit])
     return TicketPage(rows, _cursor_of(rows[-1].ticket, wanted.order) if len(ids) > limit and rows else None)
 
@@ -91,96 +91,80 @@ def load_rows(unit: ReadUnit, ticket_ids: Sequence[str]) -> tuple[TicketRow, ...
     return tuple(by_id[ticket_id] for ticket_id in ticket_ids if ticket_id in by_id)
 
 
-def visible_to(actor: Actor) -> ColumnElement[bool]:
-    """The rule of ``may_see`` as a condition, for where no branch covers it."""
-    if actor.kind is ActorKind.CONTACT:
-        return Ticket.contact_id == actor.id if actor.id else false()
-    if actor.may(Right.ALL_QUEUES):
-        return true()
-    parts: list[ColumnElement[bool]] = [Ticket.queue_id.in_(sorted(actor.queue_ids))] if actor.queue_ids else []
-    if actor.user_id is not None:
-        parts += [Ticket.assignee_id == actor.user_id, _followed_by(actor.user_id)]
-    return or_(*parts) if parts else false()
-
-
-def _branches(actor: Actor, wanted: TicketFilter) -> Iterable[list[ColumnElement[bool]]]:
+def _branches(actor: Actor, wanted: TicketFilter, binds: Binds) -> list[Branch]:
     """The index-friendly parts of the list; together they hold every visible ticket of the filter, some perhaps twice."""
-    by_status = [[Ticket.status == status] for status in dict.fromkeys(wanted.statuses)] or [[]]
-    any_status = [Ticket.status.in_(wanted.statuses)] if wanted.statuses else []
-    sees_all = actor.kind is not ActorKind.CONTACT and actor.may(Right.ALL_QUEUES)
+    statuses = wanted.statuses or (tuple(Status) if wanted.order is Order.RANK else ())  # ranks are indexed within a status
+    by_status: list[Branch] = [(binds.part("status", str(status)),) for status in dict.fromkeys(statuses)] or [()]
+    any_status: Branch = (binds.part("statuses", [str(status) for status in wanted.statuses]),) if wanted.statuses else ()
+    visible = _visible(actor, binds)
     if wanted.contact_id is not None or actor.kind is ActorKind.CONTACT:
-        own = [Ticket.contact_id == parse_id(wanted.contact_id)] if wanted.contact_id else []
-        return [[*own, *any_status, visible_to(actor)]]
+        own = (binds.part("contact", parse_id(wanted.contact_id)),) if wanted.contact_id else ()
+        return [(*own, *any_status, *visible)]
     if wanted.organisation_id is not None:
-        return [[Ticket.organisation_id == parse_id(wanted.organisation_id), *any_status, visible_to(actor)]]
+        return [(binds.part("organisation", parse_id(wanted.organisation_id)), *any_status, *visible)]
     if wanted.followed:
-        return [[_followed_by(actor.user_id or ""), *any_status]] if actor.user_id else []
+        return [(binds.part("followed", actor.user_id), *any_status)] if actor.user_id else []
     if wanted.assignee_id is not None:
         assignee_id = parse_id(wanted.assignee_id)
-        may = [] if sees_all or assignee_id == actor.user_id else [visible_to(actor)]
-        return [[Ticket.assignee_id == assignee_id, *may, *status] for status in by_status]
+        may = () if assignee_id == actor.user_id else visible
+        return [(binds.part("assignee", assignee_id), *may, *status) for status in by_status]
     if wanted.queue_id is not None:
         queue_id = parse_id(wanted.queue_id)
-        may = [] if sees_all or queue_id in actor.queue_ids else [visible_to(actor)]
-        return [[Ticket.queue_id == queue_id, *may, *status] for status in by_status]
-    if sees_all:
-        return [[*status] for status in by_status]
-    branches = [[Ticket.queue_id == queue_id, *status] for queue_id in sorted(actor.queue_ids) for status in by_status]
+        may = () if queue_id in actor.queue_ids else visible
+        return [(binds.part("queue", queue_id), *may, *status) for status in by_status]
+    if actor.may(Right.ALL_QUEUES):
+        return by_status
+    branches = [(binds.part("queue", queue_id), *status) for queue_id in sorted(actor.queue_ids) for status in by_status]
     if actor.user_id is not None:
-        branches += [[Ticket.assignee_id == actor.user_id, *status] for status in by_status]
-        branches.append([_followed_by(actor.user_id), *any_status])
+        if not wanted.unassigned:
+            branches += [(binds.part("assignee", actor.user_id), *status) for status in by_status]
+        branches.append((binds.part("followed", actor.user_id), *any_status))
     return branches
 
 
-def _branch(conditions: list[ColumnElement[bool]], residual: list[ColumnElement[bool]], order: Order,
-            limit: int) -> Select[str, int, datetime]:
-    statement = select(Ticket.id, Ticket.priority, Ticket.created_at).where(*conditions, *residual)
-    return statement.order_by(*_order(Ticket, order)).limit(limit + 1)
+def _visible(actor: Actor, binds: Binds) -> Branch:
+    """The rule of ``may_see`` as a condition, for where no branch covers it."""
+    if actor.kind is ActorKind.CONTACT:
+        return (binds.part("contact", actor.id or ""),)
+    if actor.may(Right.ALL_QUEUES):
+        return ()
+    binds.values["own_queues"] = sorted(actor.queue_ids)
+    return (binds.part("visible", actor.user_id or ""),)
 
 
-def _order(columns: Any, order: Order) -> tuple[Any, ...]:
-    if order is Order.RANK:
-        return columns.priority, columns.created_at, columns.id
-    return columns.created_at.desc(), columns.id.desc()
-
-
-def _residual(actor: Actor, wanted: TicketFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def _residual(actor: Actor, wanted: TicketFilter, binds: Binds) -> Branch:
+    parts: list[Part] = []
     if wanted.unassigned:
-        conditions.append(Ticket.assignee_id.is_(None))
+        parts.append(("unassigned", ""))
     if wanted.kinds:
-        conditions.append(Ticket.kind.in_(wanted.kinds))
+        parts.append(binds.part("kinds", [str(kind) for kind in wanted.kinds]))
     if wanted.priorities:
-        conditions.append(Ticket.priority.in_(wanted.priorities))
+        parts.append(binds.part("priorities", list(wanted.priorities)))
     led = wanted.contact_id is not None or actor.kind is ActorKind.CONTACT  # the first of these that is given leads the branches
     if wanted.organisation_id is not None and led:
-        conditions.append(Ticket.organisation_id == parse_id(wanted.organisation_id))
+        parts.append(binds.part("organisation", parse_id(wanted.organisation_id)))
     led = led or wanted.organisation_id is not None or wanted.followed
     if wanted.assignee_id is not None and led:
-        conditions.append(Ticket.assignee_id == parse_id(wanted.assignee_id))
+        parts.append(binds.part("assignee", parse_id(wanted.assignee_id)))
     led = led or wanted.assignee_id is not None
     if wanted.queue_id is not None and led:
-        conditions.append(Ticket.queue_id == parse_id(wanted.queue_id))
-    return conditions
+        parts.append(binds.part("queue", parse_id(wanted.queue_id)))
+    return tuple(parts)
 
 
-def _after(order: Order, cursor: str | None) -> list[ColumnElement[bool]]:
+def _after(order: Order, cursor: str | None, binds: Binds) -> Branch:
     if not cursor:
-        return []
+        return ()
     if order is Order.RANK:
         priority, created_at, row_id = decode_cursor(cursor, int, datetime, str)
-        row_id = parse_id(row_id)
-        return [Ticket.priority >= priority, or_(Ticket.priority > priority, Ticket.created_at > created_at,
-                                                 and_(Ticket.created_at == created_at, Ticket.id > row_id))]
-    created_at, row_id = decode_cursor(cursor, datetime, str)
-    return [Ticket.created_at <= created_at, or_(Ticket.created_at < created_at, Ticket.id < parse_id(row_id))]
+        binds.values["after_priority"] = priority
+    else:
+        created_at, row_id = decode_cursor(cursor, datetime, str)
+    binds.values |= {"after_created_at": created_at, "after_id": parse_id(row_id)}
+    return ((f"after_{order}", ""),)
 
 
 def _cursor_of(ticket: Ticket, order: Order) -> str:
     if order is Order.RANK:
         return encode_cursor(ticket.priority, ticket.created_at, ticket.id)
     return encode_cursor(ticket.created_at, ticket.id)
-
-
-def _followed_by(user_id: str) -> ColumnElement[bool]:
-    return Ticket.id.in_(select(Follower.ticket_id).where(Follower.user_id == user_id)) if user_id else exists().where(false())

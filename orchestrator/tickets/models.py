@@ -131,6 +131,7 @@ class Ticket(Base):
         Index("ix_tickets_queue_created", "queue_id", "created_at"),
         Index("ix_tickets_queue_status_created", "queue_id", "status", "created_at"),
         Index("ix_tickets_assignee_created", "assignee_id", "created_at"),
+        Index("ix_tickets_assignee_status_created", "assignee_id", "status", "created_at"),
         Index("ix_tickets_status_wait", "status", "wait_until"),
         Index("ix_tickets_untaken", "queue_id", "priority", "created_at", sqlite_where=UNTAKEN, postgresql_where=UNTAKEN),
     )
