@@ -121,6 +121,7 @@ class LiveUpdates:
             self._changed.clear()
             with self._services.signals.subscribe(self._topics) as hints:
                 changed = asyncio.create_task(self._changed.wait())
+                waiting: asyncio.Task[list[str]] | None = None
                 try:
                     while not self._changed.is_set():
                         waiting = asyncio.create_task(hints.wait())
@@ -134,6 +135,8 @@ class LiveUpdates:
                         await asyncio.sleep(LEAST_SECONDS_BETWEEN)
                 finally:
                     changed.cancel()
+                    if waiting is not None:
+                        waiting.cancel()
 
     async def _send(self, message: dict[str, object]) -> None:
         try:
