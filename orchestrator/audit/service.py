@@ -43,11 +43,12 @@ def list_values(kind: str, payload: Mapping[str, object]) -> dict[str, str | Non
     """Return what the list shows for an entry: shortened to the columns, without characters no database stores."""
     actor = payload.get("actor")
     actor = actor if isinstance(actor, Mapping) else {}
+    by_token = " (API token)" if actor.get("token") else ""
     return {
         "kind": kind,
         "actor_kind": _fit(actor.get("kind"), 20) or "",
         "actor_id": _fit(actor.get("id"), 36),
-        "actor_name": _fit(actor.get("name"), 200) or "",
+        "actor_name": (_fit(actor.get("name"), 200 - len(by_token)) or "") + by_token,
         "subject": _fit(payload.get("subject"), 200) or "",
         "ticket_number": _fit(payload.get("ticket"), 40),
         "summary": _fit(payload.get("summary"), 1000) or "",

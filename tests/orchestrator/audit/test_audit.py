@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -131,6 +132,14 @@ def test_odd_and_long_texts_are_listed_and_still_verify(database: Database) -> N
         assert verify_audit(unit).is_whole
         entry = list_audit(unit, ANNA)[0]
     assert entry.actor_name.startswith("N?ul ? xxx") and len(entry.summary) == 1000
+
+
+def test_what_an_api_token_did_is_listed_as_such(sqlite_database: Database) -> None:
+    with sqlite_database.write() as unit:
+        record_audit(unit, replace(ANNA, token_id="t1"), "session.requested")
+    with sqlite_database.read() as unit:
+        assert list_audit(unit, ANNA)[0].actor_name == "Anna Kaya (API token)"
+        assert verify_audit(unit).is_whole
 
 
 @pytest.mark.parametrize("kind", ["login", "Login.failed", "login.failed!", "a." + "b" * 60])
