@@ -69,10 +69,11 @@ def ask_local_agent(folder: StateFolder, question: dict[str, Any]) -> dict[str, 
 
 
 async def _attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
+    line = await reader.readline()
     if not _may_ask(writer):
         reply: dict[str, Any] = {"error": "Only root and the agent's own account may ask."}
     else:
-        question = json.loads(await reader.readline())
+        question = json.loads(line)
         if not isinstance(question, dict):
             raise ValueError("not an object")
         reply = await answer(cast("dict[str, Any]", question))
