@@ -67,7 +67,7 @@ def start_program(words: Sequence[str], *, url: str, data: Path, log: Path, envi
         AssertionError: it ended or did not answer in time; the message holds its log.
     """
     with log.open("ab") as output:
-        process = subprocess.Popen([sys.executable, "-m", "web.entry", *words], stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([sys.executable, "-m", "web", *words], stdout=output, stderr=output, stdin=subprocess.DEVNULL,
                                    env=clean_environment(environment), start_new_session=True)
     running = Running(process, url, log, data)
     trusted: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(ca)) if ca else True
