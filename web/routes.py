@@ -26,6 +26,8 @@ PAGES = (
     "web.pages.search",
     "web.pages.endpoints",
     "web.pages.sessions",
+    "web.pages.replay",
+    "web.pages.session_draft",
     "web.pages.consent",
     "web.pages.requests",
     "web.pages.health",

@@ -74,7 +74,8 @@ class LiveRuntime:
 
     def watchers(self, session_id: str) -> list[str]:
         """Who looks at a session besides the technician, by name."""
-        return sorted({viewer.who.name for relay in self.hub.relays_of(session_id) for viewer in relay.viewers() if not viewer.who.may_control})
+        viewers = [viewer for relay in self.hub.relays_of(session_id) for viewer in relay.viewers()]
+        return sorted({viewer.who.name for viewer in viewers if not viewer.who.may_control})
 
     def ask_user(self, endpoint_id: str, user: str) -> UserFacts:
         """Ask an agent about an OS account; for worker threads (pages, API). Raises AgentAway."""
