@@ -19,14 +19,16 @@ def get_services(request: Request) -> Services:
 
 async def open_read_unit(request: Request) -> AsyncGenerator[ReadUnit, None]:
     """Yield a read unit for the length of the handler."""
-    unit = services_of(request).database.read()
-    opened = await run_in_threadpool(unit.__enter__)
-    request.state.unit = opened
-    try:
-        yield opened
-    finally:
-        request.state.unit = None
-        await run_in_threadpool(unit.__exit__, None, None, None)
+    services = services_of(request)
+    async with services.read_slots:
+        unit = services.database.read()
+        opened = await run_in_threadpool(unit.__enter__)
+        request.state.unit = opened
+        try:
+            yield opened
+        finally:
+            request.state.unit = None
+            await run_in_threadpool(unit.__exit__, None, None, None)
 
 
 async def open_write_unit(request: Request) -> AsyncGenerator[WriteUnit, None]:

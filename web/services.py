@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class Services:
     """``blocking`` runs mail, jobs and other slow work, apart from the pool that serves the pages. ``write_slots`` bounds
-    how many requests may wait for the writer at once, so that its holder always finds a thread to finish in."""
+    how many requests may wait for the writer at once, so that its holder always finds a thread to finish in; ``read_slots``
+    how many read units are open, so that their holders never starve each other of connections."""
 
     settings: Settings
     database: Database
@@ -41,6 +42,7 @@ class Services:
     demo: bool = False
     attempts: LoginAttempts = field(default_factory=LoginAttempts)
     write_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(12))
+    read_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(16))
 
 
 def services_of(connection: HTTPConnection) -> Services:
