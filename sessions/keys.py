@@ -118,7 +118,8 @@ def open_keys(unit: WriteUnit, data_dir: Path) -> OpenedKeys:
     stored = unit.db.get(StoredSetting, OPERATIONAL_FINGERPRINT)
     if stored is None:
         if (folder / _OPERATIONAL).exists():
-            raise KeysUnusable("The data folder has keys of an instance that this database does not know.")
+            raise KeysUnusable("The data folder has keys of an instance that this database does not know. "
+                               "In a new installation, move its folder keys away.")
         secret = _make_keys(unit, folder)
         return OpenedKeys(_read_keys(unit, folder), secret)
     return OpenedKeys(_read_keys(unit, folder), None)

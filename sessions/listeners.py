@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, select
 
-from orchestrator.accounts.actor import SYSTEM
-from orchestrator.accounts.events import LoginRevoked, UserDisabled
+from orchestrator.accounts.actor import SYSTEM, Right, Role, rights_of
+from orchestrator.accounts.events import LoginRevoked, RolesChanged, TokenRevoked, UserDisabled
+from orchestrator.accounts.models import User
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.events import Events
 from orchestrator.core.signals import Signals
@@ -51,6 +52,9 @@ def register_inside(events: Events) -> None:
         unit, RemoteSession.technician_id == event.user_id, EndReason.USER_DISABLED))
     events.inside(LoginRevoked, lambda unit, event: _end(
         unit, RemoteSession.login_id == event.login_id, EndReason.LOGIN_REVOKED, states=RUNNING))
+    events.inside(TokenRevoked, lambda unit, event: _end(
+        unit, RemoteSession.token_id == event.token_id, EndReason.LOGIN_REVOKED, states=RUNNING))
+    events.inside(RolesChanged, _on_roles_changed)
     events.inside(EndpointDisabled, lambda unit, event: _end(
         unit, RemoteSession.endpoint_id == event.endpoint_id, EndReason.ENDPOINT_DISABLED))
     events.inside(EndpointChanged, _on_endpoint_changed)
@@ -69,6 +73,12 @@ def _on_own_links_seen(unit: WriteUnit, event: OwnLinksSeen) -> None:
     """A mail quoted links of ours: they decide nothing any more."""
     for token_hash in event.token_hashes:
         note_burned(unit, token_hash)
+
+
+def _on_roles_changed(unit: WriteUnit, event: RolesChanged) -> None:
+    user = unit.db.get_one(User, event.user_id)
+    if Right.CHANNELS_OPEN not in rights_of(frozenset(Role(role) for role in user.roles)):
+        _end(unit, RemoteSession.technician_id == event.user_id, EndReason.RIGHT_LOST)
 
 
 def _on_ticket_changed(unit: WriteUnit, event: TicketChanged) -> None:

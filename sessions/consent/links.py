@@ -91,7 +91,7 @@ def note_fetch(unit: WriteUnit, token: str) -> bool:
 
 def burn_link(unit: WriteUnit, token_hash: str) -> bool:
     """Take the decision from a link whose token was seen in incoming mail; state and *stop* go on. Returns whether there is one."""
-    link = unit.db.scalars(select(ConsentLink).where(ConsentLink.token_hash == token_hash).with_for_update()).one_or_none()
+    link = unit.db.scalars(select(ConsentLink).where(ConsentLink.token_hash == token_hash).with_for_update(key_share=True)).one_or_none()
     if link is None:
         return False
     if link.burned_at is None:

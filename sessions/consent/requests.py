@@ -16,7 +16,7 @@ from orchestrator.accounts.desk import read_desk_facts
 from orchestrator.core.db import ReadUnit, WriteUnit
 from orchestrator.core.errors import Conflict, Forbidden
 from orchestrator.core.i18n import translator
-from orchestrator.core.ids import new_id
+from orchestrator.core.ids import new_id, parse_id
 from orchestrator.customers.models import Contact, Organisation
 from orchestrator.customers.policy import Rested, UsableRight
 from orchestrator.customers.queries import language_of, usable_approver_rights
@@ -62,6 +62,12 @@ def find_right(unit: ReadUnit, contact: Contact, *, ticket_id: str, scopes: tupl
     return rights[0] if rights else None
 
 
+def hold_contact(unit: WriteUnit, contact_id: str | None) -> None:
+    """Hold a contact's row until the transaction ends; before any ticket or session is held. An unknown one is found later."""
+    if contact_id is not None:
+        unit.db.execute(select(Contact.id).where(Contact.id == parse_id(contact_id)).with_for_update(key_share=True))
+
+
 def asked_before(unit: ReadUnit, contact_id: str, ticket_id: str) -> AskedBefore:
     """Count what was asked of an approver lately."""
     open_mails = unit.db.scalar(select(func.count()).select_from(ConsentRequest).where(
@@ -84,10 +90,8 @@ def ask_approver(unit: WriteUnit, actor: Actor, session: RemoteSession, contact:
                  services: SessionServices) -> ConsentRequest:
     """Sign the request, make its link and put the mail into the outbox.
 
-    The contact's row is held until the transaction ends, so that the rates hold for requests made at once. Raises
-    NoApprover and TooManyRequests.
+    Call ``hold_contact`` first, so that the rates hold for requests made at once. Raises NoApprover and TooManyRequests.
     """
-    unit.db.scalars(select(Contact.id).where(Contact.id == contact.id).with_for_update()).one()
     usable = find_right(unit, contact, ticket_id=session.ticket_id, scopes=wish.scopes, leader_id=session.technician_id)
     if usable is None or contact.email is None or contact.organisation_id != session.organisation_id:
         raise NoApprover("{name} may not approve this: a right for these scopes, a usable address, and somebody else than the leading "
@@ -149,10 +153,12 @@ def send_again(unit: WriteUnit, actor: Actor, request_id: str, *, services: Sess
 
     Only the leading technician may. Raises Forbidden, Conflict, TooManyRequests, NoApprover.
     """
-    request = unit.db.scalars(select(ConsentRequest).where(ConsentRequest.id == request_id).with_for_update()).one_or_none()
+    request = unit.db.get(ConsentRequest, parse_id(request_id))
     session = unit.db.get(RemoteSession, request.session_id) if request is not None else None
     if request is None or session is None or actor.user_id is None or actor.user_id != session.technician_id:
         raise Forbidden()
+    hold_contact(unit, request.contact_id)
+    unit.db.refresh(request, with_for_update={"key_share": True})
     if request.state != "open" or request.expires_at <= unit.now:
         raise Conflict("This request is not open any more; ask anew.")
     contact = unit.db.get_one(Contact, request.contact_id)

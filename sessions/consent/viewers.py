@@ -91,7 +91,7 @@ def find_viewer(unit: ReadUnit, session_id: str, cookies: Mapping[str, str], *, 
 def mail_code(unit: WriteUnit, token: str, *, services: SessionServices) -> None:
     """Mail six digits to the approver's stored address. Raises LinkUnknown, TooManyCodes."""
     opened = open_link(unit, token)
-    unit.db.scalars(select(ConsentLink.id).where(ConsentLink.id == opened.link.id).with_for_update()).one()
+    unit.db.scalars(select(ConsentLink.id).where(ConsentLink.id == opened.link.id).with_for_update(key_share=True)).one()
     recent = unit.db.scalar(select(func.count()).select_from(ConsentCode).where(
         ConsentCode.link_id == opened.link.id, ConsentCode.created_at > unit.now - timedelta(hours=1))) or 0
     if recent >= CODES_AN_HOUR:
@@ -115,7 +115,7 @@ def use_code(unit: WriteUnit, token: str, digits: str, *, services: SessionServi
     A wrong try is counted, so the unit must be committed in either case. Raises LinkUnknown.
     """
     opened = open_link(unit, token)
-    unit.db.scalars(select(ConsentLink.id).where(ConsentLink.id == opened.link.id).with_for_update()).one()
+    unit.db.scalars(select(ConsentLink.id).where(ConsentLink.id == opened.link.id).with_for_update(key_share=True)).one()
     row = unit.db.scalars(select(ConsentCode).where(ConsentCode.link_id == opened.link.id).order_by(
         ConsentCode.created_at.desc(), ConsentCode.id.desc()).limit(1).execution_options(populate_existing=True)).one_or_none()
     if row is None or row.used_at is not None or row.tries_left < 1 or row.expires_at <= unit.now:

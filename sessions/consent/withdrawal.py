@@ -18,7 +18,7 @@ LINK_LIFE_AFTER_END = timedelta(days=30)
 def withdraw_open_requests(unit: WriteUnit, session_id: str, *, state: str = "withdrawn") -> list[str]:
     """Close the session's open requests; return their ids."""
     ids = list(unit.db.scalars(select(ConsentRequest.id).where(
-        ConsentRequest.session_id == session_id, ConsentRequest.state == "open").with_for_update()))
+        ConsentRequest.session_id == session_id, ConsentRequest.state == "open").with_for_update(key_share=True)))
     if ids:
         unit.db.execute(update(ConsentRequest).where(ConsentRequest.id.in_(ids)).values(state=state, decided_at=unit.now))
     return ids

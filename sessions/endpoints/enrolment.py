@@ -123,7 +123,7 @@ def accept_endpoint(unit: WriteUnit, actor: Actor, endpoint_id: str, *, fingerpr
     and Conflict unless it waits.
     """
     actor.require(Right.ENDPOINTS_ACCEPT)
-    endpoint = unit.db.get(Endpoint, parse_id(endpoint_id), with_for_update=True, populate_existing=True)
+    endpoint = unit.db.get(Endpoint, parse_id(endpoint_id), with_for_update={"key_share": True}, populate_existing=True)
     if endpoint is None:
         raise NotFound()
     if endpoint.state != "waiting":
@@ -157,7 +157,7 @@ def _use_token(unit: WriteUnit, enrolment: Enrolment) -> EnrolmentToken:
         token_id = parse_id(enrolment.token_id)
     except NotFound as exc:
         raise TokenRefused() from exc
-    token = unit.db.scalars(select(EnrolmentToken).where(EnrolmentToken.id == token_id).with_for_update().execution_options(
+    token = unit.db.scalars(select(EnrolmentToken).where(EnrolmentToken.id == token_id).with_for_update(key_share=True).execution_options(
         populate_existing=True)).one_or_none()
     good = token is not None and hmac.compare_digest(token.secret_hash.encode(), _hash(enrolment.secret).encode())
     if token is None or not good or token.uses_left < 1 or token.revoked_at is not None or token.expires_at <= unit.now:

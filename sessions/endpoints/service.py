@@ -18,13 +18,14 @@ from sessions.endpoints.models import Endpoint
 from sessions.endpoints.responsible import find_responsible
 
 __all__ = [
-    "accept_endpoint", "change_responsible", "create_enrolment_token", "disable_endpoint", "enrol", "hold_link", "note_accounts",
+    "accept_endpoint", "change_responsible", "create_enrolment_token", "disable_endpoint", "enrol", "hold_link", "lock_endpoint", "note_accounts",
     "note_inventory", "release_link", "reset_presence", "revoke_enrolment_token", "set_presence",
 ]
 
 
-def _lock(unit: WriteUnit, endpoint_id: str) -> Endpoint:
-    endpoint = unit.db.scalars(select(Endpoint).where(Endpoint.id == endpoint_id).with_for_update().execution_options(
+def lock_endpoint(unit: WriteUnit, endpoint_id: str) -> Endpoint:
+    """Hold an endpoint's row until the unit ends, brought up to date. Raises NotFound."""
+    endpoint = unit.db.scalars(select(Endpoint).where(Endpoint.id == endpoint_id).with_for_update(key_share=True).execution_options(
         populate_existing=True)).one_or_none()
     if endpoint is None:
         raise NotFound()
@@ -36,7 +37,7 @@ def hold_link(unit: WriteUnit, endpoint_id: str, *, label: str, host: HostFacts,
 
     Raises Conflict when the endpoint is disabled.
     """
-    endpoint = _lock(unit, endpoint_id)
+    endpoint = lock_endpoint(unit, endpoint_id)
     if endpoint.state == "disabled":
         raise Conflict("This endpoint is disabled.")
     fields = store_host_facts(endpoint, host)
@@ -50,7 +51,7 @@ def hold_link(unit: WriteUnit, endpoint_id: str, *, label: str, host: HostFacts,
 
 def set_presence(unit: WriteUnit, endpoint_id: str, *, online: bool, label: str, epoch: int) -> Endpoint:
     """Write whether the agent's link stands. Raises StaleHolder when another process holds it with a higher epoch."""
-    endpoint = _lock(unit, endpoint_id)
+    endpoint = lock_endpoint(unit, endpoint_id)
     if epoch < endpoint.holder_epoch:
         raise StaleHolder()
     _write_presence(unit, endpoint, online=online, label=label, epoch=epoch)
@@ -59,7 +60,7 @@ def set_presence(unit: WriteUnit, endpoint_id: str, *, online: bool, label: str,
 
 def release_link(unit: WriteUnit, endpoint_id: str, *, epoch: int) -> bool:
     """The link is gone; returns False (and changes nothing) when a newer one stands already."""
-    endpoint = _lock(unit, endpoint_id)
+    endpoint = lock_endpoint(unit, endpoint_id)
     if epoch < endpoint.holder_epoch:
         return False
     _write_presence(unit, endpoint, online=False, label=endpoint.holder_label or "", epoch=epoch)
@@ -69,7 +70,7 @@ def release_link(unit: WriteUnit, endpoint_id: str, *, epoch: int) -> bool:
 def reset_presence(unit: WriteUnit, *, label: str) -> list[str]:
     """A process with this label starts: no link of its earlier life stands. Returns the endpoints concerned."""
     rows = unit.db.scalars(select(Endpoint).where(Endpoint.online.is_(True), Endpoint.holder_label == label).order_by(
-        Endpoint.id).with_for_update()).all()
+        Endpoint.id).with_for_update(key_share=True)).all()
     for endpoint in rows:
         _write_presence(unit, endpoint, online=False, label=label, epoch=endpoint.holder_epoch)
     return [endpoint.id for endpoint in rows]
@@ -85,7 +86,7 @@ def _write_presence(unit: WriteUnit, endpoint: Endpoint, *, online: bool, label:
 
 def note_inventory(unit: WriteUnit, endpoint_id: str, inventory: Inventory) -> Endpoint:
     """Store what the agent tells of its machine; its name stays the one it was enrolled under."""
-    endpoint = _lock(unit, endpoint_id)
+    endpoint = lock_endpoint(unit, endpoint_id)
     store_inventory(endpoint, inventory)
     unit.db.flush()
     unit.emit(EndpointChanged(endpoint.id, endpoint.organisation_id, ("inventory", "accounts")))
@@ -94,7 +95,7 @@ def note_inventory(unit: WriteUnit, endpoint_id: str, inventory: Inventory) -> E
 
 def note_accounts(unit: WriteUnit, endpoint_id: str, users: list[UserFacts]) -> Endpoint:
     """Store the agent's answer about OS accounts (``ask_user``)."""
-    endpoint = _lock(unit, endpoint_id)
+    endpoint = lock_endpoint(unit, endpoint_id)
     store_accounts(endpoint, users)
     unit.db.flush()
     unit.emit(EndpointChanged(endpoint.id, endpoint.organisation_id, ("accounts",)))
@@ -104,7 +105,7 @@ def note_accounts(unit: WriteUnit, endpoint_id: str, users: list[UserFacts]) -> 
 def change_responsible(unit: WriteUnit, actor: Actor, endpoint_id: str, *, responsible: str) -> Endpoint:
     """Make somebody else responsible for the machine."""
     actor.require(Right.ENDPOINTS_ACCEPT)
-    endpoint = _lock(unit, parse_id(endpoint_id))
+    endpoint = lock_endpoint(unit, parse_id(endpoint_id))
     person = find_responsible(unit, responsible, organisation_id=endpoint.organisation_id)
     endpoint.responsible_kind, endpoint.responsible_id = person.kind, person.id
     endpoint.version += 1
@@ -118,7 +119,7 @@ def change_responsible(unit: WriteUnit, actor: Actor, endpoint_id: str, *, respo
 def disable_endpoint(unit: WriteUnit, actor: Actor, endpoint_id: str, *, reason: str = "") -> Endpoint:
     """Disable an endpoint (or refuse a waiting one): its sessions end, its link closes, its key is refused for ever."""
     actor.require(Right.ENDPOINTS_ACCEPT)
-    endpoint = _lock(unit, parse_id(endpoint_id))
+    endpoint = lock_endpoint(unit, parse_id(endpoint_id))
     if endpoint.state == "disabled":
         raise Conflict("This endpoint is disabled already.")
     was = endpoint.state

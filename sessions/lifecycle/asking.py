@@ -15,7 +15,7 @@ from orchestrator.tickets.models import Status, Ticket
 from orchestrator.tickets.service import lock_ticket
 from sessions.consent.models import ConsentRequest
 from sessions.consent.policy import EndpointFacts, check_account, check_endpoint, check_wish, read_accounts
-from sessions.consent.requests import Wish, ask_approver
+from sessions.consent.requests import Wish, ask_approver, hold_contact
 from sessions.endpoints.models import Endpoint
 from sessions.lifecycle.events import SessionChanged
 from sessions.lifecycle.lines import REQUESTED
@@ -41,6 +41,7 @@ def request_session(
     if actor.user_id is None:
         raise Forbidden()
     require_step_up(actor, unit.now, services.settings)
+    hold_contact(unit, contact_id or ticket.contact_id)
     ticket = lock_ticket(unit, ticket)
     if ticket.status == Status.CLOSED or ticket.organisation_id is None:
         raise Conflict("The ticket is closed, or has no organisation.")
@@ -54,7 +55,8 @@ def request_session(
     contact = _find_contact(unit, contact_id or ticket.contact_id, ticket)
     session = RemoteSession(
         id=new_id(), ticket_id=ticket.id, ticket_number=ticket.number, organisation_id=ticket.organisation_id, endpoint_id=endpoint.id,
-        technician_id=actor.user_id, technician_name=actor.name, login_id=actor.login_id, contact_id=contact.id, contact_name=contact.name,
+        technician_id=actor.user_id, technician_name=actor.name, login_id=actor.login_id, token_id=actor.token_id,
+        contact_id=contact.id, contact_name=contact.name,
         state=SessionState.REQUESTED, purpose=purpose.strip(), scopes=scopes, os_user=os_user, administrator=administrator,
         max_seconds=minutes * 60, start_within_minutes=start_within_minutes, recording=recording, created_at=unit.now,
     )
@@ -81,6 +83,7 @@ def request_more(unit: WriteUnit, actor: Actor, session: RemoteSession, *, scope
     """
     require_action(unit, actor, session, SessionAction.ASK_MORE)
     require_step_up(actor, unit.now, services.settings)
+    hold_contact(unit, session.contact_id)
     locked = lock_session(unit, session.id)
     if locked.state not in (SessionState.LIVE, SessionState.SUSPENDED):
         raise Conflict("The session does not run.")

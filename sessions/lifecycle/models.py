@@ -30,7 +30,8 @@ FINAL_STATES = frozenset({SessionState.ENDED, SessionState.DENIED, SessionState.
 class RemoteSession(Base):
     """One remote session of one ticket on one endpoint under one leading technician. ``due_at`` is the next moment at
     which the clock must look (decision expires, start window closes, warning, time limit, grace, summary to write); claimed
-    like any due row. ``administrator`` says that the OS user may become root. ``login_id`` is the login that leads."""
+    like any due row. ``administrator`` says that the OS user may become root. ``login_id`` or
+    ``token_id`` is the key by which the technician came in."""
 
     __tablename__ = "remote_sessions"
 
@@ -42,6 +43,7 @@ class RemoteSession(Base):
     technician_id: Mapped[Ref] = mapped_column(ForeignKey("users.id"), index=True)
     technician_name: Mapped[str] = mapped_column(String(200))
     login_id: Mapped[str | None] = mapped_column(String(36))
+    token_id: Mapped[str | None] = mapped_column(String(36))
     contact_id: Mapped[Ref] = mapped_column(ForeignKey("contacts.id"))
     contact_name: Mapped[str] = mapped_column(String(200))
     state: Mapped[SessionState] = mapped_column(String(20))

@@ -119,6 +119,20 @@ def list_requests(unit: ReadUnit, session: RemoteSession) -> Sequence[ConsentReq
         ConsentRequest.created_at, ConsentRequest.id)).all()
 
 
+def get_request(unit: ReadUnit, actor: Actor, request_id: str) -> ConsentRequest:
+    """Return a request of a session the actor may see. Raises NotFound."""
+    request = unit.db.get(ConsentRequest, parse_id(request_id))
+    if request is None:
+        raise NotFound()
+    get_session(unit, actor, request.session_id)
+    return request
+
+
+def find_answer(unit: ReadUnit, request: ConsentRequest) -> Consent | None:
+    """Return the yes or no to a request that the caller got by ``get_request`` or ``list_requests``."""
+    return unit.db.scalar(select(Consent).where(Consent.request_id == request.id))
+
+
 def find_consent_in_force(unit: ReadUnit, session: RemoteSession) -> tuple[ConsentRequest, Consent] | None:
     """Return the newest request that was approved, with its answer: what a grant is signed for. None once it was taken back."""
     found = find_last_consent(unit, session)

@@ -24,6 +24,7 @@ class EndReason(StrEnum):
     BOUNCED = "bounced"
     LOGIN_REVOKED = "login_revoked"
     USER_DISABLED = "user_disabled"
+    RIGHT_LOST = "right_lost"
     TICKET_CLOSED = "ticket_closed"
     TICKET_CHANGED = "ticket_changed"
     ENDPOINT_DISABLED = "endpoint_disabled"
@@ -48,6 +49,7 @@ SENTENCES: dict[EndReason, str] = {
     EndReason.BOUNCED: _("the mail with the request could not be delivered"),
     EndReason.LOGIN_REVOKED: _("the technician's login was revoked"),
     EndReason.USER_DISABLED: _("the technician's account was disabled"),
+    EndReason.RIGHT_LOST: _("the technician's right to lead sessions ended"),
     EndReason.TICKET_CLOSED: _("the ticket was closed"),
     EndReason.TICKET_CHANGED: _("the ticket's organisation or contact changed"),
     EndReason.ENDPOINT_DISABLED: _("the machine was disabled"),

@@ -37,7 +37,8 @@ def begin_session(unit: WriteUnit, actor: Actor, session: RemoteSession) -> Remo
     locked = lock_session(unit, session.id)
     if locked.grant_id is None:
         raise Conflict("No grant was signed for this session.")
-    locked.login_id = actor.login_id or locked.login_id
+    if actor.user_id == locked.technician_id:
+        locked.login_id, locked.token_id = actor.login_id, actor.token_id
     return take_step(unit, actor, session.id, Trigger.BEGAN, seconds=locked.granted_seconds,
                      facts={"grant": locked.grant_id})
 

@@ -28,9 +28,15 @@ from sessions.lifecycle.reasons import SENTENCES, EndReason
 
 
 def lock_session(unit: WriteUnit, session_id: str) -> RemoteSession:
-    """Read a session's row afresh and hold it until the transaction ends. Raises NotFound. Without a permission check."""
+    """Read a session's row afresh and hold it until the transaction ends. Raises NotFound. Without a permission check.
+
+    Its ticket is held first: whoever closes a ticket has that row already, and two orders would be a deadlock. The whole
+    order is contact, ticket, session, event chain, audit chain.
+    """
+    ticket_id = select(RemoteSession.ticket_id).where(RemoteSession.id == session_id).scalar_subquery()
+    unit.db.execute(select(Ticket.id).where(Ticket.id == ticket_id).with_for_update(key_share=True))
     session = unit.db.scalars(
-        select(RemoteSession).where(RemoteSession.id == session_id).with_for_update().execution_options(populate_existing=True)
+        select(RemoteSession).where(RemoteSession.id == session_id).with_for_update(key_share=True).execution_options(populate_existing=True)
     ).one_or_none()
     if session is None:
         raise NotFound()

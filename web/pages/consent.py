@@ -28,8 +28,8 @@ from sessions.consent.viewers import cookie_name, is_viewer, mail_code, use_code
 from sessions.consent.wording import describe_not_asked, describe_notice, describe_recording, describe_scope, describe_warnings
 from sessions.lifecycle.models import RemoteSession, SessionState
 from sessions.lifecycle.queries import list_channels
-from web.api.sessions import cast_response, find_channel
 from web.auth import address_of
+from web.casts import cast_response, find_channel
 from web.deps import Parts, Reading, Writing
 from web.forms import say, status_for
 from web.htmx import page

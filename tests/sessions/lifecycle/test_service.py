@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -11,13 +12,15 @@ from agents.protocol.errors import GrantRefused
 from agents.protocol.grants import AgentView, check_grant, read_grant
 from agents.protocol.signatures import encode_base64url, hash_document
 from orchestrator.accounts.actor import SYSTEM, Actor, ActorKind, Role
-from orchestrator.accounts.events import LoginRevoked, UserDisabled
+from orchestrator.accounts.events import LoginRevoked, RolesChanged, TokenRevoked, UserDisabled
+from orchestrator.accounts.models import User
 from orchestrator.audit.chain import verify_chain
 from orchestrator.core.errors import Conflict, Forbidden, NotFound
 from orchestrator.customers.events import ApproverWithdrawn, ContactChanged
 from orchestrator.customers.models import Contact
 from orchestrator.tickets.events import TicketChanged, TicketClosed, TicketOrganisationChanged
-from orchestrator.tickets.models import Entry
+from orchestrator.tickets.models import Entry, Ticket
+from orchestrator.tickets.service import lock_ticket
 from sessions.consent.grants import SignedGrant, sign_grant
 from sessions.consent.models import Consent, ConsentLink, ConsentRequest
 from sessions.consent.service import Answer, decide, stop_by_link
@@ -177,6 +180,7 @@ TRIGGERS = {
     "ticket moved": (lambda scene: TicketOrganisationChanged(scene.ticket.id, None), EndReason.TICKET_CHANGED),
     "ticket's contact": (lambda scene: TicketChanged(scene.ticket.id, ("contact_id",)), EndReason.TICKET_CHANGED),
     "user disabled": (lambda scene: UserDisabled(scene.technician.id), EndReason.USER_DISABLED),
+    "token revoked": (lambda scene: TokenRevoked("token-1", scene.technician.id), EndReason.LOGIN_REVOKED),
     "login revoked": (lambda scene: LoginRevoked("login-1", scene.technician.id), EndReason.LOGIN_REVOKED),
 }
 
@@ -187,12 +191,48 @@ def test_what_happens_elsewhere_ends_a_live_session_in_the_same_transaction(ligh
     session, _ = live(scene)
     make_event, reason = TRIGGERS[name]
     with scene.database.write() as unit:
-        unit.db.execute(update(RemoteSession).values(login_id="login-1"))
+        unit.db.execute(update(RemoteSession).values(login_id="login-1", token_id="token-1"))
         unit.emit(TicketChanged(scene.ticket.id, ("subject",)))
         assert unit.db.get_one(RemoteSession, session.id, populate_existing=True).state == "live"
         unit.emit(make_event(scene))
         assert unit.db.get_one(RemoteSession, session.id).state == "ended"
     assert scene.session(session.id).end_reason == reason
+
+
+def test_a_technician_who_loses_the_role_loses_the_session(light_scene: Scene) -> None:
+    session, _ = live(light_scene)
+    with light_scene.database.write() as unit:
+        user = unit.db.get_one(User, light_scene.technician.id)
+        for roles, state in ((["lead"], "live"), (["auditor"], "ended")):
+            user.roles = roles
+            unit.emit(RolesChanged(user.id))
+            assert unit.db.get_one(RemoteSession, session.id).state == state
+
+
+def test_a_ticket_closed_while_somebody_decides_never_deadlocks(scene: Scene) -> None:
+    session, token = scene.asked()
+    start, outcomes = threading.Barrier(2), []
+
+    def close() -> None:
+        with scene.database.write() as unit:
+            lock_ticket(unit, unit.db.get_one(Ticket, scene.ticket.id))
+            start.wait(20)
+            unit.emit(TicketClosed(scene.ticket.id))
+        outcomes.append("closed")
+
+    def approve() -> None:
+        start.wait(20)
+        try:
+            scene.decide(token)
+        except Conflict:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=close), threading.Thread(target=approve)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(outcomes) == ["closed", "refused"] and scene.session(session.id).state == "cancelled"
 
 
 def test_a_revoked_login_leaves_a_request_that_waits(light_scene: Scene) -> None:
