@@ -9,15 +9,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from orchestrator.accounts.errors import LinkSpent, NotLoggedIn, TooManyAttempts
-from orchestrator.accounts.errors import NotLoggedIn
 from orchestrator.core.errors import AppError, Conflict, Forbidden, InvalidInput, NotFound, Unavailable
+from web.api.conditions import Outdated
 from web.auth import login_redirect
 from web.htmx import is_htmx, page_error
 
 log = structlog.get_logger(__name__)
 
 STATUS: dict[type[AppError], int] = {
-    NotLoggedIn: 401, TooManyAttempts: 429, LinkSpent: 410,
+    NotLoggedIn: 401, TooManyAttempts: 429, LinkSpent: 410, Outdated: 412,
     NotFound: 404, Forbidden: 403, Conflict: 409, InvalidInput: 422, Unavailable: 503,
 }
 
@@ -48,7 +48,7 @@ def _show(request: Request, status: int, sentence: str, *, code: str, values: di
           field: str | None = None, headers: dict[str, str] | None = None) -> Response:
     if wants_problem(request):
         text = sentence.format(**values) if values else sentence
-        return problem(status, text, code=code, field=field, headers=headers)
+        return problem(status, text, code=code, field=field, errors=[{"field": field, "message": text}] if field else None, headers=headers)
     return page_error(request, status, sentence, values or {}, headers=headers)
 
 

@@ -16,7 +16,7 @@ from orchestrator.audit.service import record_audit
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import Conflict, InvalidInput, NotFound
 from orchestrator.core.i18n import find_language
-from orchestrator.core.ids import new_id
+from orchestrator.core.ids import new_id, parse_id
 from orchestrator.core.text import storable
 from orchestrator.customers.addresses import FREE_MAIL_DOMAINS, normalise_address, normalise_domain, normalise_phone
 from orchestrator.customers.events import ContactChanged, OrganisationChanged
@@ -56,9 +56,7 @@ def change_organisation(unit: WriteUnit, actor: Actor, organisation_id: str, *, 
     to approve may mark an organisation internal: addresses of our own domains become possible approvers there.
     """
     actor.require(Right.CUSTOMERS_WRITE)
-    organisation = unit.db.scalar(select(Organisation).where(Organisation.id == organisation_id).with_for_update(key_share=True))
-    if organisation is None:
-        raise NotFound()
+    organisation = lock_organisation(unit, organisation_id)
     require_version(organisation.version, version)
     before = {field: getattr(organisation, field) for field in ("name", "language", "internal", "note", "priority_matrix")}
     if name is not None:
@@ -82,6 +80,15 @@ def change_organisation(unit: WriteUnit, actor: Actor, organisation_id: str, *, 
         unit.db.flush()
         touch(unit, "organisation", organisation.id)
         unit.emit(OrganisationChanged(organisation.id, tuple(fields)))
+    return organisation
+
+
+def lock_organisation(unit: WriteUnit, organisation_id: str) -> Organisation:
+    """Hold an organisation's row until the unit ends, brought up to date. Raises ``NotFound``."""
+    organisation = unit.db.scalar(select(Organisation).where(Organisation.id == parse_id(organisation_id)).with_for_update(key_share=True)
+                                  .execution_options(populate_existing=True))
+    if organisation is None:
+        raise NotFound()
     return organisation
 
 

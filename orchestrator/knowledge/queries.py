@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from orchestrator.accounts.actor import Actor, Right
+from orchestrator.core.cursors import decode_cursor, encode_cursor
 from orchestrator.core.db import ReadUnit
 from orchestrator.core.errors import NotFound
+from orchestrator.core.ids import parse_id
 from orchestrator.core.ports import SearchDocument
 from orchestrator.knowledge.models import Article, ArticleVersion
 
@@ -28,7 +30,7 @@ def get_article(unit: ReadUnit, actor: Actor, article_id: str) -> Article:
     Raises:
         NotFound: there is none, or it is not yours to see.
     """
-    article = unit.db.get(Article, article_id)
+    article = unit.db.get(Article, parse_id(article_id))
     if article is None or not actor.may(Right.ARTICLES_READ) or (article.state != "published" and not actor.may(Right.ARTICLES_WRITE)):
         raise NotFound()
     return article
@@ -46,9 +48,10 @@ def list_articles(unit: ReadUnit, actor: Actor, *, state: str | None = None, lan
     if language:
         statement = statement.where(Article.language == language)
     if cursor:
-        statement = statement.where(Article.id < cursor)
+        (last_id,) = decode_cursor(cursor, str)
+        statement = statement.where(Article.id < last_id)
     rows = list(unit.db.scalars(statement))
-    return ArticlePage(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
+    return ArticlePage(rows[:limit], encode_cursor(rows[limit - 1].id) if len(rows) > limit else None)
 
 
 def list_languages(unit: ReadUnit, actor: Actor, article: Article) -> Sequence[Article]:

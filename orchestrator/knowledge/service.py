@@ -6,7 +6,7 @@ from orchestrator.accounts.actor import Actor, Right
 from orchestrator.audit.service import record_audit
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import Conflict, InvalidInput, NotFound
-from orchestrator.core.ids import new_id
+from orchestrator.core.ids import new_id, parse_id
 from orchestrator.knowledge.events import ArticleChanged
 from orchestrator.knowledge.models import Article, ArticleUse, ArticleVersion
 from orchestrator.search.index import touch
@@ -46,7 +46,7 @@ def change_article(unit: WriteUnit, actor: Actor, article_id: str, *, title: str
         Conflict: somebody else has changed it in between.
     """
     actor.require(Right.ARTICLES_WRITE)
-    article = _locked(unit, article_id)
+    article = lock_article(unit, article_id)
     if article.version != version:
         raise Conflict("Somebody has changed this article in the meantime. Compare with the current text and save again.")
     title, problem, body = _checked(title, problem, body, article.language)
@@ -74,7 +74,7 @@ def note_use(unit: WriteUnit, actor: Actor, article_id: str, ticket_id: str, *, 
     actor.require(Right.TICKETS_WRITE)
     use = unit.db.get(ArticleUse, (article_id, ticket_id))
     if use is None:
-        _locked(unit, article_id)
+        lock_article(unit, article_id)
         unit.db.add(ArticleUse(article_id=article_id, ticket_id=ticket_id, helped=helped, created_at=unit.now))
     else:
         use.helped = helped
@@ -93,8 +93,9 @@ def _checked(title: str, problem: str, body: str, language: str) -> tuple[str, s
     return title, problem.strip(), body.strip()
 
 
-def _locked(unit: WriteUnit, article_id: str) -> Article:
-    article = unit.db.get(Article, article_id, with_for_update=True)
+def lock_article(unit: WriteUnit, article_id: str) -> Article:
+    """Hold an article's row until the unit ends, brought up to date. Raises ``NotFound``."""
+    article = unit.db.get(Article, parse_id(article_id), with_for_update=True, populate_existing=True)
     if article is None:
         raise NotFound()
     return article
@@ -102,7 +103,7 @@ def _locked(unit: WriteUnit, article_id: str) -> Article:
 
 def _set_state(unit: WriteUnit, actor: Actor, article_id: str, state: str) -> Article:
     actor.require(Right.ARTICLES_WRITE)
-    article = _locked(unit, article_id)
+    article = lock_article(unit, article_id)
     if article.state != state:
         article.state = state
         article.changed_at = unit.now

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from sessions.endpoints.service import create_enrolment_token
 from web.api.idempotency import KeyHeader, answer_once
-from web.api.shapes import EnrolmentTokenShape, NewEnrolmentToken
+from web.api.shapes.endpoints import EnrolmentTokenShape, NewEnrolmentToken
 from web.auth import CurrentUser
 from web.deps import Parts, Writing
 
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/enrolment-tokens", tags=["endpoints"])
 
 @router.post("", name="api:enrolment-tokens-create", status_code=201, response_model=EnrolmentTokenShape)
 def create(request: Request, unit: Writing, actor: CurrentUser, services: Parts, body: NewEnrolmentToken, key: KeyHeader = None) -> Response:
-    """Make a token ``id.secret.server-key-fingerprint``; it is shown in this answer alone."""
+    """Make a token with which agents may enrol; it is shown in this answer alone."""
 
     def make() -> EnrolmentTokenShape:
         token = create_enrolment_token(
@@ -27,4 +27,4 @@ def create(request: Request, unit: Writing, actor: CurrentUser, services: Parts,
             responsible=body.responsible, server_fingerprint=services.keys.fingerprint)
         return EnrolmentTokenShape(token=token)
 
-    return answer_once(unit, actor, request, key, body, make)
+    return answer_once(unit, actor, request, key, body, make, sealed_in=services.settings.data_dir)

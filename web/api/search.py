@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from orchestrator.search.service import search
-from web.api.shapes import HitShape, Limit, Page
+from web.api.shapes.base import Filter, Limit, Page
+from web.api.shapes.findings import HitShape
 from web.auth import CurrentUser
 from web.deps import Reading
 
@@ -15,10 +16,10 @@ router = APIRouter(prefix="/search", tags=["search"])
 
 
 @router.get("", name="api:search", response_model=Page[HitShape])
-def find(unit: Reading, actor: CurrentUser, q: Annotated[str, Query(max_length=300)] = "",
-         cursor: Annotated[str, Query(pattern=r"^\d{1,6}$")] = "0", limit: Limit = 20) -> Page[HitShape]:
-    """Search with the query language of the search box; ``cursor`` is what the page before called ``next``."""
-    page = search(unit, actor, q, offset=int(cursor), limit=limit)
+def find(unit: Reading, actor: CurrentUser, q: Filter = None, cursor: Annotated[str, Query(pattern=r"^[0-9]{1,6}$")] = "0",
+         limit: Limit = 20) -> Page[HitShape]:
+    """Search with the query language of the search box."""
+    page = search(unit, actor, q or "", offset=int(cursor), limit=limit)
     hits = [HitShape(kind=hit.kind, id=hit.ref_id, title=hit.title, snippet="".join(part.text for part in hit.snippet), ticket=hit.ticket_number,
                      happened_at=hit.happened_at) for hit in page.hits]
     return Page(items=hits, next=None if page.next is None else str(page.next))

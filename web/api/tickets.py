@@ -1,159 +1,146 @@
-"""/tickets: the service desk."""
+"""/tickets: the service desk. Opening a ticket is in ``new_tickets.py``, sessions of a ticket in ``sessions.py``."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from orchestrator.accounts.actor import Actor, Right
-from orchestrator.accounts.queries import find_user_by_email
-from orchestrator.core.db import WriteUnit
-from orchestrator.core.errors import Conflict, InvalidInput, NotFound
-from orchestrator.customers.models import Contact
-from orchestrator.customers.queries import find_contact_by_address, get_contact, get_organisation, language_of
-from orchestrator.customers.service import create_contact
-from orchestrator.notifications.confirmation import confirm_ticket
+from orchestrator.accounts.queries import find_user, find_user_by_email
+from orchestrator.core.db import ReadUnit, WriteUnit
+from orchestrator.core.errors import InvalidInput, NotFound
+from orchestrator.core.i18n import _
 from orchestrator.tickets.assign import assign_ticket, move_ticket
-from orchestrator.tickets.classification import set_priority
-from orchestrator.tickets.models import Kind, Level, Medium, Status, Ticket
-from orchestrator.tickets.queries import TicketFilter, get_ticket, list_tickets, timeline
-from orchestrator.tickets.queues import find_queue, list_queues
+from orchestrator.tickets.classification import set_kind, set_priority, set_subject
+from orchestrator.tickets.customer import set_customer
+from orchestrator.tickets.models import Kind, Level, Queue, Status, Ticket
+from orchestrator.tickets.queries import TicketFilter, TimelineItem, attach_details, get_ticket, list_tickets, timeline
+from orchestrator.tickets.queues import find_queue
 from orchestrator.tickets.reply import reply_to_customer, write_note
-from orchestrator.tickets.service import open_ticket
+from orchestrator.tickets.service import lock_ticket
 from orchestrator.tickets.status import change_status
 from orchestrator.tickets.take_next import take_next
+from web.api.conditions import IfMatch, check_if_match, set_etag
 from web.api.idempotency import KeyHeader, answer_once
-from web.api.shapes import Caller, Cursor, EntryShape, Limit, NewEntry, NewTicket, Page, TakenTicket, TicketChange, TicketShape
+from web.api.shapes.base import Cursor, Filter, Limit, Page
+from web.api.shapes.tickets import AttachmentShape, EntryShape, NewEntry, TakenTicket, TicketChange, TicketShape
 from web.auth import CurrentUser
-from web.deps import Parts, Reading, Writing
+from web.deps import Reading, Writing
 
 router = APIRouter(prefix="/tickets", tags=["tickets"])
 
 
-@router.get("", name="api:tickets", response_model=Page[TicketShape])
-def list_all(unit: Reading, actor: CurrentUser, status: Annotated[Status | None, Query()] = None,
-             queue: Annotated[str | None, Query(max_length=100)] = None, organisation_id: Annotated[str | None, Query(max_length=40)] = None,
-             cursor: Cursor = None, limit: Limit = 50) -> Page[TicketShape]:
-    found = find_queue(unit, queue) if queue else None
-    if queue and found is None:
-        raise InvalidInput("There is no queue of that name.", field="queue")
-    page = list_tickets(unit, actor, TicketFilter(statuses=(status,) if status else (), queue_id=found.id if found else None, organisation_id=organisation_id),
-                        cursor=cursor, limit=limit)
-    return Page(items=[TicketShape.model_validate(row.ticket) for row in page.items], next=page.next)
+def ticket_shape(unit: ReadUnit, ticket: Ticket, queue_name: str | None = None) -> TicketShape:
+    """A ticket with the name of its queue."""
+    name = queue_name if queue_name is not None else unit.db.get_one(Queue, ticket.queue_id).name
+    columns = {field: getattr(ticket, field) for field in TicketShape.model_fields if field != "queue"}
+    return TicketShape(**columns, queue=name)
 
 
-@router.post("", name="api:tickets-open", status_code=201, response_model=TicketShape)
-def open_one(request: Request, unit: Writing, actor: CurrentUser, services: Parts, body: NewTicket, key: KeyHeader = None) -> Response:
-    """Open a ticket, for a known contact or one made on the spot."""
-
-    def make() -> TicketShape:
-        actor.require(Right.TICKETS_WRITE)
-        contact = _contact(unit, actor, body)
-        organisation_id = body.organisation_id or (contact.organisation_id if contact else None)
-        organisation = get_organisation(unit, actor, organisation_id) if organisation_id else None
-        ticket, _entry = open_ticket(
-            unit, actor, subject=body.subject, text=body.text, queue_id=_queue_id(unit, actor, body.queue), contact_id=contact.id if contact else None,
-            organisation_id=organisation_id, medium=Medium.API, kind=Kind(body.kind), impact=Level(body.impact), urgency=Level(body.urgency),
-            language=language_of(contact, organisation, None, services.settings), author=contact)
-        if contact is not None and contact.email:
-            confirm_ticket(unit, ticket, to_address=contact.email, to_name=contact.name)
-        return TicketShape.model_validate(ticket)
-
-    return answer_once(unit, actor, request, key, body, make)
+def entry_shape(item: TimelineItem) -> EntryShape:
+    """An entry with its attachments."""
+    columns = {field: getattr(item.entry, field) for field in EntryShape.model_fields if field != "attachments"}
+    return EntryShape(**columns, attachments=[AttachmentShape.model_validate(attachment) for attachment in item.attachments])
 
 
-def _contact(unit: WriteUnit, actor: Actor, body: NewTicket) -> Contact | None:
-    if body.contact_id:
-        return get_contact(unit, actor, body.contact_id)
-    if body.contact is None:
-        return None
-    return _caller(unit, actor, body.contact, body.organisation_id)
-
-
-def _caller(unit: WriteUnit, actor: Actor, caller: Caller, organisation_id: str | None) -> Contact:
-    known = find_contact_by_address(unit, caller.email) if caller.email else None
-    return known or create_contact(unit, actor, name=caller.name, email=caller.email, phone=caller.phone, organisation_id=organisation_id)
-
-
-def _queue_id(unit: WriteUnit, actor: Actor, name: str | None) -> str:
-    if name is None:
-        queues = list_queues(unit, actor)
-        if not queues:
-            raise Conflict("There is no queue yet; make one in the settings.")
-        return queues[0].id
+def get_queue_by_name(unit: ReadUnit, name: str) -> Queue:
+    """Return the queue of that name or id. Raises ``InvalidInput``."""
     queue = find_queue(unit, name)
     if queue is None:
-        raise InvalidInput("There is no queue of that name.", field="queue")
-    return queue.id
+        raise InvalidInput(_("There is no such queue."), field="queue")
+    return queue
+
+
+@router.get("", name="api:tickets", response_model=Page[TicketShape])
+def list_all(unit: Reading, actor: CurrentUser, status: Annotated[list[Status] | None, Query(max_length=6)] = None, queue: Filter = None,
+             organisation_id: Filter = None, contact_id: Filter = None, assignee: Filter = None, cursor: Cursor = None,
+             limit: Limit = 50) -> Page[TicketShape]:
+    """List the tickets you may see, the newest first. ``assignee`` is a mail address or id, or ``none``."""
+    worker = None if assignee in (None, "none") else _get_worker(unit, assignee or "")
+    wanted = TicketFilter(
+        statuses=tuple(status or ()), queue_id=get_queue_by_name(unit, queue).id if queue else None, organisation_id=organisation_id or None,
+        contact_id=contact_id or None, assignee_id=worker, unassigned=assignee == "none")
+    page = list_tickets(unit, actor, wanted, cursor=cursor, limit=limit)
+    return Page(items=[ticket_shape(unit, row.ticket, row.queue_name) for row in page.items], next=page.next)
 
 
 @router.post("/take-next", name="api:tickets-take-next", response_model=TakenTicket)
 def take(request: Request, unit: Writing, actor: CurrentUser, key: KeyHeader = None) -> Response:
-    """Take the next ticket of your queues, and learn why this one.
-
-    Raises:
-        NotFound: nothing waits.
-    """
+    """Take the next ticket of your queues, and learn why this one; 404 when nothing waits."""
 
     def make() -> TakenTicket:
         taken = take_next(unit, actor)
         if taken is None:
-            raise NotFound("No ticket waits in your queues.")
+            raise NotFound(_("No ticket waits in your queues."))
         ticket, why = taken
-        return TakenTicket(ticket=TicketShape.model_validate(ticket), why=str(why))
+        return TakenTicket(ticket=ticket_shape(unit, ticket), why=str(why))
 
     return answer_once(unit, actor, request, key, None, make, status=200)
 
 
 @router.get("/{number}", name="api:ticket", response_model=TicketShape)
 def show(unit: Reading, actor: CurrentUser, number: str, response: Response) -> TicketShape:
+    """Read a ticket by its number or id."""
     ticket = get_ticket(unit, actor, number)
-    response.headers["ETag"] = f'"{ticket.version}"'
-    return TicketShape.model_validate(ticket)
+    set_etag(response, ticket.version)
+    return ticket_shape(unit, ticket)
 
 
 @router.patch("/{number}", name="api:ticket-change", response_model=TicketShape)
-def change(unit: Writing, actor: CurrentUser, number: str, body: TicketChange,
-           if_match: Annotated[str | None, Header(max_length=40)] = None) -> TicketShape:
-    """Change status, queue, assignee or priority; with ``If-Match`` only if nobody changed the ticket in between."""
+def change(unit: Writing, actor: CurrentUser, number: str, body: TicketChange, response: Response, if_match: IfMatch = None) -> TicketShape:
+    """Change a ticket in one step; with ``If-Match`` only if nobody changed it in between."""
     actor.require(Right.TICKETS_WRITE)
-    ticket = get_ticket(unit, actor, number)
-    if if_match is not None and if_match.strip('"') != str(ticket.version):
-        raise Conflict("Somebody has changed this ticket in the meantime.")
+    ticket = lock_ticket(unit, get_ticket(unit, actor, number))
+    check_if_match(if_match, ticket.version)
+    ticket = _apply(unit, actor, ticket, body)
+    set_etag(response, ticket.version)
+    return ticket_shape(unit, ticket)
+
+
+def _apply(unit: WriteUnit, actor: Actor, ticket: Ticket, body: TicketChange) -> Ticket:
+    if body.subject is not None:
+        ticket = set_subject(unit, actor, ticket, body.subject)
+    if body.kind is not None:
+        ticket = set_kind(unit, actor, ticket, Kind(body.kind))
+    if body.contact_id is not None or body.organisation_id is not None:
+        ticket = set_customer(unit, actor, ticket, contact_id=body.contact_id or ticket.contact_id, organisation_id=body.organisation_id)
+    if body.impact is not None or body.urgency is not None or body.priority is not None:
+        ticket = set_priority(unit, actor, ticket, impact=Level(body.impact) if body.impact else None,
+                              urgency=Level(body.urgency) if body.urgency else None, priority=body.priority, reason=body.reason)
     if body.queue is not None:
-        ticket = move_ticket(unit, actor, ticket, _queue_id(unit, actor, body.queue)) or ticket
-    if body.assignee is not None:
-        assignee = find_user_by_email(unit, body.assignee) if body.assignee else None
-        if body.assignee and assignee is None:
-            raise InvalidInput("Nobody of the desk has this mail address.", field="assignee")
-        assign_ticket(unit, actor, ticket, assignee.id if assignee else None)
-    if body.priority is not None:
-        set_priority(unit, actor, ticket, priority=body.priority, reason=body.reason)
-    if body.status is not None and body.status != ticket.status:
-        change_status(unit, actor, ticket, Status(body.status), reason=body.reason, wait_until=body.wait_until)
-    return TicketShape.model_validate(ticket)
+        ticket = move_ticket(unit, actor, ticket, get_queue_by_name(unit, body.queue).id, reason=body.reason)
+    if "assignee" in body.model_fields_set:
+        ticket = assign_ticket(unit, actor, ticket, _get_worker(unit, body.assignee) if body.assignee else None)
+    if body.status is not None and (body.status != ticket.status or body.wait_until is not None):
+        ticket = change_status(unit, actor, ticket, Status(body.status), reason=body.reason, wait_until=body.wait_until)
+    return ticket
+
+
+def _get_worker(unit: ReadUnit, email_or_id: str) -> str:
+    user = find_user_by_email(unit, email_or_id) if "@" in email_or_id else find_user(unit, email_or_id)
+    if user is None:
+        raise InvalidInput(_("Nobody of the desk has this mail address."), field="assignee")
+    return user.id
 
 
 @router.get("/{number}/entries", name="api:ticket-entries", response_model=Page[EntryShape])
-def list_entries(unit: Reading, actor: CurrentUser, number: str, cursor: Annotated[int | None, Query(ge=1)] = None,
+def list_entries(unit: Reading, actor: CurrentUser, number: str, cursor: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
                  limit: Limit = 100) -> Page[EntryShape]:
     """The newest part of the timeline, in the order of time; ``next`` leads to the part before it."""
     shown = timeline(unit, actor, get_ticket(unit, actor, number), before_seq=cursor, limit=limit)
-    return Page(items=[EntryShape.model_validate(item.entry) for item in shown.items],
-                next=str(shown.before_seq) if shown.before_seq is not None else None)
+    return Page(items=[entry_shape(item) for item in shown.items], next=str(shown.before_seq) if shown.before_seq is not None else None)
 
 
 @router.post("/{number}/entries", name="api:ticket-entries-add", status_code=201, response_model=EntryShape)
 def add(request: Request, unit: Writing, actor: CurrentUser, number: str, body: NewEntry, key: KeyHeader = None) -> Response:
-    """Answer the customer, or write a note."""
+    """Answer the customer by mail, or write an internal note."""
 
     def make() -> EntryShape:
-        ticket: Ticket = get_ticket(unit, actor, number)
+        actor.require(Right.TICKETS_WRITE)
+        ticket = get_ticket(unit, actor, number)
         entry = reply_to_customer(unit, actor, ticket, text=body.text) if body.kind == "reply" else write_note(unit, actor, ticket, text=body.text)
-        return EntryShape.model_validate(entry)
+        return entry_shape(attach_details(unit, [entry])[0])
 
     return answer_once(unit, actor, request, key, body, make)
-
-
