@@ -148,6 +148,8 @@ def _read_keys(unit: WriteUnit, folder: Path) -> ServerKeys:
         code_key = decode_base64url((folder / _CODES).read_text("ascii").strip())
     except (OSError, ValueError, SignatureRefused) as exc:
         raise KeysUnusable("The keys in the data folder are missing or damaged; put them back from the backup.") from exc
+    if len(code_key) != 32:
+        raise KeysUnusable("The keys in the data folder are missing or damaged; put them back from the backup.")
     settings = {key: unit.db.get(StoredSetting, key) for key in (OPERATIONAL_FINGERPRINT, INSTANCE_ID, INSTANCE_EPOCH)}
     values = {key: row.value for key, row in settings.items() if row is not None}
     if values.get(OPERATIONAL_FINGERPRINT) != operational.public.fingerprint or len(values) != 3:
