@@ -13,14 +13,18 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from agents.protocol.signatures import DocumentType, read_jws
+from orchestrator.audit.models import AuditEntry
 from orchestrator.core.db import Database
 from orchestrator.core.settings import Settings
 from orchestrator.customers.models import Contact
 from orchestrator.notifications.models import OutgoingMail
 from orchestrator.tickets.models import Ticket
+from sessions.consent.grants import sign_grant
 from sessions.consent.links import burn_link, hash_token
 from sessions.consent.models import Consent, ConsentRequest
 from sessions.endpoints.models import Endpoint
+from sessions.lifecycle.models import ChannelRow
+from sessions.lifecycle.service import begin_session
 from tests.sessions.scene import Scene, build_scene
 from tests.web.desk import Browser, build_app, serve_app
 from web.pages import consent
@@ -244,6 +248,29 @@ def test_another_browser_needs_the_mailed_code(browser: Browser, scene: Scene) -
     assert third.request("POST", f"/consent/{token}/receipt", data={"code": code}).status_code == 422
     third.close()
     other.close()
+
+
+def test_watch_and_replay_name_each_channel_and_reading_a_cast_is_audited(browser: Browser, scene: Scene) -> None:
+    session, token = scene.asked()
+    answer(browser, token, "approve")
+    with scene.database.write() as unit:
+        sign_grant(unit, scene.actor(), session, nonce="n" * 43, keys=scene.parts.keys)
+        begin_session(unit, scene.actor(), session)
+        channel = ChannelRow(session_id=session.id, kind="shell", state="live", os_user="support", columns=100, rows=30, opened_at=unit.now)
+        unit.db.add(channel)
+    state = browser.get(f"/consent/{token}")
+    assert "The session is running" in words_of(state) and "Stop the session" in words_of(state)
+    watch = browser.get(f"/consent/{token}/watch")
+    assert f'data-watch-url="/p/0/sessions/{session.id}/channels/{channel.id}/watch"' in watch.text and 'data-columns="100"' in watch.text
+    replay = browser.get(f"/consent/{token}/replay")
+    assert f'data-cast-url="/consent/{token}/replay/{channel.id}.cast"' in replay.text
+    cast = browser.get(f"/consent/{token}/replay/{channel.id}.cast")
+    assert cast.status_code == 200 and json.loads(cast.text.splitlines()[0])["width"] == 100
+    with scene.database.read() as unit:
+        entry = unit.db.scalars(select(AuditEntry).where(AuditEntry.kind == "recording.read")).one()
+        assert (entry.actor_kind, entry.actor_id) == ("contact", scene.contact.id)
+    assert answer(browser, token, "stop").status_code == 303
+    assert "The session is over" in words_of(browser.get(f"/consent/{token}")) and scene.session(session.id).end_reason == "link"
 
 
 def test_a_cast_of_another_session_is_not_found(browser: Browser, scene: Scene) -> None:
