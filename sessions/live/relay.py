@@ -47,6 +47,8 @@ LAST_WORDS_SECONDS = 0.7
 PENDING_BYTES = 24 * 1024 * 1024
 """Received and not durable; beyond it the agent is not read (the recorder itself gives up at 32 MiB)."""
 MOST_VIEWERS = 50
+SHOWN_LINE = 4000
+"""Characters of a command line that are told to viewers; the rest is on record."""
 
 
 class RelayState(StrEnum):
@@ -330,7 +332,7 @@ class ChannelRelay:
 
     def _on_command(self, row: CommandRow) -> None:
         news = write_message(
-            "command", number=row.number, line=row.line, directory=row.directory, exit_status=row.exit_status,
+            "command", number=row.number, line=row.line if row.line is None else row.line[:SHOWN_LINE], directory=row.directory, exit_status=row.exit_status,
             started_at=row.started_at.isoformat(), seconds=row.seconds, source=row.source, depth=row.depth, flags=list(row.flags),
             offset=row.offset_start, channel=self.channel_id,
         )

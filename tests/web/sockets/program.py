@@ -36,6 +36,7 @@ from orchestrator.core.events import Events
 from orchestrator.core.jobs import JobRunner
 from orchestrator.core.settings import Settings
 from orchestrator.core.signals import MemorySignals
+from orchestrator.customers.models import Contact
 from sessions.endpoints.models import Endpoint
 from sessions.endpoints.service import create_enrolment_token
 from sessions.lifecycle.clock import SessionClock
@@ -45,6 +46,7 @@ from sessions.lifecycle.service import end_session
 from sessions.live.runtime import LiveRuntime
 from sessions.recording.interface import RecorderLimits
 from sessions.recording.replay import iterate_raw
+from tests.builders import make_approver, make_contact
 from tests.running import clean_environment, free_port
 from tests.sessions.scene import Scene, build_scene
 from web.routes import SOCKETS
@@ -104,7 +106,7 @@ class Console:
 
     def see(self, text: bytes | str, *, seconds: float = DEADLINE_SECONDS) -> None:
         wanted = text if isinstance(text, bytes) else text.encode()
-        until(lambda: wanted in bytes(self.screen), lambda: f"{wanted!r} on the screen; its end: {bytes(self.screen[-300:])!r}; {self.news[-5:]}",
+        until(lambda: wanted in bytes(self.screen), lambda: f"{wanted!r} on the screen; its end: {bytes(self.screen[-300:])!r}; {str(self.news[-5:])[:2000]}",
               seconds=seconds)
 
     def wait_closed(self, *, seconds: float = DEADLINE_SECONDS) -> int:
@@ -171,7 +173,7 @@ class Program:
     shell_user: str = field(default_factory=getpass.getuser)
     agents: list[subprocess.Popen[bytes]] = field(default_factory=list)
     consoles: list[Console] = field(default_factory=list)
-    stop_server: Callable[[], None] = lambda: None
+    server: Any = None
 
     @property
     def url(self) -> str:
@@ -232,9 +234,16 @@ class Program:
         """Ask for a session on the agent's machine as ``shell_user``, and approve it by the link."""
         endpoint = self.read(lambda unit: unit.db.get_one(Endpoint, self.endpoint_id))
         root = bool(endpoint.accounts.get(self.shell_user, {}).get("may_become_root"))
+        # A contact of its own for each session: nobody may be asked more than six times an hour.
+        contact = self.write(self._make_approver)
         session, _ = self.scene.approved(**{
-            "endpoint_id": self.endpoint_id, "os_user": self.shell_user, "scopes": ["terminal.admin" if root else "terminal"], **wish})
+            "endpoint_id": self.endpoint_id, "contact_id": contact.id, "os_user": self.shell_user, "scopes": ["terminal.admin" if root else "terminal"], **wish})
         return session
+
+    def _make_approver(self, unit: WriteUnit) -> Contact:
+        contact = make_contact(unit, self.scene.organisation, name="Erika Beispiel")
+        make_approver(unit, contact, self.scene.lead, scopes=("terminal", "terminal.admin"))
+        return contact
 
     def open(self, session: RemoteSession, *, columns: int = 80, rows: int = 24) -> ChannelRow:
         return asyncio.run_coroutine_threadsafe(self.services.live.open_channel(
@@ -242,6 +251,17 @@ class Program:
 
     def end(self, session: RemoteSession) -> None:
         self.write(lambda unit: end_session(unit, self.actor, get_session(unit, self.actor, session.id)))
+
+    def steps(self, session_id: str) -> list[str]:
+        return self.scene.steps(session_id)
+
+    def abort(self, path_part: str) -> None:
+        """Cut the sockets whose path contains this, as a broken network would: no close frame."""
+        def cut() -> None:
+            for connection in list(self.server.server_state.connections):
+                if path_part in getattr(connection, "scope", {}).get("path", ""):
+                    connection.transport.abort()
+        self.on_loop(cut)
 
     def session(self, session_id: str) -> RemoteSession:
         return self.read(lambda unit: unit.db.get_one(RemoteSession, session_id))
@@ -340,7 +360,7 @@ def run_program(settings: Settings, *, limits: RecorderLimits | None = None) -> 
         thread.join(15)
         assert not thread.is_alive(), "the server did not stop"
 
-    program = Program(scene, services, port, settings.data_dir.parent, loops[0], cookie, token, login.id, stop_server=stop)
+    program = Program(scene, services, port, settings.data_dir.parent, loops[0], cookie, token, login.id, server=server)
     try:
         yield program
     finally:
