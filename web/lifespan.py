@@ -34,6 +34,7 @@ from orchestrator.notifications.sealing import prepare_sealing
 from orchestrator.notifications.sender import MailDelivery
 from orchestrator.search.index import SearchIndexing
 from orchestrator.tickets.search_source import EntryDocuments, TicketDocuments
+from orchestrator.tickets.waking import TicketWaking
 from sessions.endpoints.search_source import EndpointDocuments
 from sessions.keys import open_keys
 from sessions.lifecycle.clock import SessionClock
@@ -82,6 +83,7 @@ async def run_services(services: Services) -> AsyncIterator[None]:
     """Run the program's own tasks while the block lasts."""
     runner = JobRunner(services.database, services.signals, [
         MailDelivery(services.database, services.settings),
+        TicketWaking(services.database),
         SessionClock(services.database, services),
     ], services.blocking)
     door = SMTPDoor(services.settings, services.database, services.blocking) if services.settings.smtp_listen else None

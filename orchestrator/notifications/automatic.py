@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from orchestrator.core.db import WriteUnit
 from orchestrator.notifications.models import AutomaticAnswer
@@ -41,18 +41,21 @@ def may_answer(unit: WriteUnit, ticket: Ticket, address: str, now: datetime) -> 
 
 
 def _exceeded(unit: WriteUnit, ticket: Ticket, address: str, now: datetime) -> str:
+    sent = _list_sent(unit, address, now)
     for rate in RATES_OF_TICKET:
-        if _count(unit, rate, now, address, ticket.id) >= rate.count:
+        since = now - timedelta(minutes=rate.minutes)
+        if sum(1 for ticket_id, sent_at in sent if ticket_id == ticket.id and sent_at > since) >= rate.count:
             return f"{rate.count} automatic answers went to {address} for this ticket within {rate.minutes} minutes."
-    if _count(unit, RATE_OF_ADDRESS, now, address, None) >= RATE_OF_ADDRESS.count:
+    if len(sent) >= RATE_OF_ADDRESS.count:
         return f"{RATE_OF_ADDRESS.count} automatic answers went to {address} within a day."
     return ""
 
 
-def _count(unit: WriteUnit, rate: Rate, now: datetime, address: str, ticket_id: str | None) -> int:
-    since = now - timedelta(minutes=rate.minutes)
-    statement = select(AutomaticAnswer.id).where(
-        AutomaticAnswer.address == address, AutomaticAnswer.sent.is_(True), AutomaticAnswer.created_at > since)
-    if ticket_id is not None:
-        statement = statement.where(AutomaticAnswer.ticket_id == ticket_id)
-    return unit.db.scalar(select(func.count()).select_from(statement.limit(rate.count).subquery())) or 0
+def _list_sent(unit: WriteUnit, address: str, now: datetime) -> Sequence[tuple[str, datetime]]:
+    """The newest answers to an address within the longest window, as many as the largest rate needs: one read for all rates."""
+    longest = max(rate.minutes for rate in (*RATES_OF_TICKET, RATE_OF_ADDRESS))
+    statement = select(AutomaticAnswer.ticket_id, AutomaticAnswer.created_at).where(
+        AutomaticAnswer.address == address, AutomaticAnswer.sent.is_(True), AutomaticAnswer.created_at > now - timedelta(minutes=longest))
+    most = max(rate.count for rate in (*RATES_OF_TICKET, RATE_OF_ADDRESS))
+    rows = unit.db.execute(statement.order_by(AutomaticAnswer.created_at.desc()).limit(most)).all()
+    return [(row.ticket_id, row.created_at) for row in rows]

@@ -15,7 +15,6 @@ from email.utils import format_datetime
 from orchestrator.notifications.models import OutgoingMail
 
 _LINE = 76
-_ASIS = re.compile(r"\S{77,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +84,5 @@ def _stuff(line: str) -> str:
 
 
 def _address(name: str, address: str) -> Address:
-    return Address(display_name=name, addr_spec=address) if address.isascii() else Address(name, *_split(address))
-
-
-def _split(address: str) -> tuple[str, str]:
     local, _, domain = address.rpartition("@")
-    return local, domain
+    return Address(name, local, domain)  # quotes a local part that needs it, and takes letters of any script

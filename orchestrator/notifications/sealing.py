@@ -74,7 +74,7 @@ def _load_or_make(path: Path) -> X25519PrivateKey:
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         private = X25519PrivateKey.generate()
-        draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+        draft = path.with_name(f"{path.name}.{os.urandom(8).hex()}.new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(private.private_bytes_raw())
