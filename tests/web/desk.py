@@ -52,10 +52,8 @@ def build_app(settings: Settings, database: Database, record_database: Database,
     app.mount("/static", static, name="static")
     for module in modules:
         app.include_router(module.router)
-    known = {getattr(route, "name", "") for route in app.routes}
     for name, path in ELSEWHERE.items():
-        if name not in known:
-            app.add_api_route(path, _nowhere, name=name)
+        app.add_api_route(path, _nowhere, name=name)
     app.add_api_route("/tickets/take-next", _nowhere, methods=["POST"], name="tickets:take-next")
     install_error_handlers(app)
     app.add_middleware(BodyLimit)
