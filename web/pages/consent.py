@@ -135,7 +135,7 @@ def show_consent(request: Request, unit: Reading, token: str, asked: str = "") -
     """Show the question while it is open, else the state."""
     opened = _open(request, unit, token)
     if opened.request.fetched_at is None:
-        _note_fetch(request, token)
+        _note_fetch(request, opened, token)
     return _show(request, unit, opened, token, question_sent=asked == "1")
 
 
@@ -279,10 +279,12 @@ def _open(request: Request, unit: ReadUnit, token: str) -> OpenedLink:
     return opened
 
 
-def _note_fetch(request: Request, token: str) -> None:
+def _note_fetch(request: Request, opened: OpenedLink, token: str) -> None:
+    services = services_of(request)
     try:
-        with services_of(request).database.write() as unit:
+        with services.database.write() as unit:
             note_fetch(unit, token)
+        services.signals.publish(f"session:{opened.session.id}")
     except Unavailable as exc:
         log.warning("cannot note that a consent link was fetched", reason=str(exc))
 
