@@ -65,7 +65,7 @@ def note(request: Request, parts: Parts, actor: CurrentUser, number: str, text: 
 
 
 def _again(request: Request, parts: Parts, actor: CurrentUser, number: str, composing: Composing, error: AppError) -> Response:
-    errors = field_errors(request, error)
+    errors = field_errors(request, error, names={"email": "cc", "to": "cc"})
     return reread(request, parts, actor, number, Composing(composing.panel, composing.text, composing.cc, composing.then, errors),
                   status=status_for(error))
 
