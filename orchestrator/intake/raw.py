@@ -15,6 +15,7 @@ from typing import Any
 import zstandard
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import defer
 
 from orchestrator.core.db import ReadUnit, WriteUnit
 from orchestrator.core.errors import Unavailable
@@ -65,8 +66,8 @@ def store_raw(unit: WriteUnit, arrival: Arrival) -> str:
         "envelope_to": _storable(", ".join(arrival.envelope_to), _RECIPIENTS_LENGTH), "sender_verified": arrival.sender_verified,
         "state": str(RawState.STORED), "outcome": "", "reason": "", "decision": {}, "received_at": unit.now,
     }  # fmt: skip
-    unit.db.execute(make(RawInput).values(**values).on_conflict_do_nothing())
-    found = unit.db.scalar(select(RawInput.id).where(RawInput.key == arrival.key))
+    found = unit.db.scalar(make(RawInput).values(**values).on_conflict_do_nothing().returning(RawInput.id))
+    found = found or unit.db.scalar(select(RawInput.id).where(RawInput.key == arrival.key))
     if found is None:
         raise Unavailable("The input could not be stored.")
     if found == row_id and arrival.masked.token_hashes:
@@ -76,7 +77,8 @@ def store_raw(unit: WriteUnit, arrival: Arrival) -> str:
 
 def lock_raw(unit: WriteUnit, row_id: str) -> RawInput:
     """Hold the row of an input until the unit ends. Raises ``Unavailable`` when it is gone."""
-    row = unit.db.scalar(select(RawInput).where(RawInput.id == row_id).with_for_update().execution_options(populate_existing=True))
+    statement = select(RawInput).where(RawInput.id == row_id).options(defer(RawInput.raw))
+    row = unit.db.scalar(statement.with_for_update().execution_options(populate_existing=True))
     if row is None:
         raise Unavailable("The stored input has disappeared.")
     return row

@@ -56,6 +56,21 @@ def receive_mail(
     return result
 
 
+def receive_arrivals(database: Database, arrivals: Sequence[Arrival]) -> list[IntakeResult]:
+    """Take in several mails with two transactions for all: one that stores them, one that understands them.
+
+    All or nothing: when anything fails, nothing was acknowledged and the caller receives each mail by itself (those that
+    were stored already are then only understood).
+    """
+    with database.write() as unit:
+        by_key = {arrival.key: store_raw(unit, arrival) for arrival in sorted(arrivals, key=lambda one: one.key)}
+    mails = [parse_message(arrival.masked.raw) for arrival in arrivals]
+    with database.write() as unit:
+        results = [_understand_locked(unit, by_key[arrival.key], mail) for arrival, mail in zip(arrivals, mails, strict=True)]
+    log.info("mails received", door=arrivals[0].door, count=len(arrivals), outcomes=[str(result.outcome) for result in results])
+    return results
+
+
 def arrive(raw: bytes, settings: Settings, *, door: str, envelope_from: str | None, envelope_to: Sequence[str] = (),
            sender_verified: str = "none") -> Arrival:
     """Prepare a raw mail for storing: its key, and our own links masked."""
@@ -97,10 +112,14 @@ def recover_waiting(database: Database) -> int:
 
 def _understand(database: Database, row_id: str, mail: ParsedMail) -> IntakeResult:
     with database.write() as unit:
-        row = lock_raw(unit, row_id)
-        if row.state in (RawState.UNDERSTOOD, RawState.FAILED):
-            return _duplicate(unit, row)
-        return understand_mail(unit, row, mail)
+        return _understand_locked(unit, row_id, mail)
+
+
+def _understand_locked(unit: WriteUnit, row_id: str, mail: ParsedMail) -> IntakeResult:
+    row = lock_raw(unit, row_id)
+    if row.state in (RawState.UNDERSTOOD, RawState.FAILED):
+        return _duplicate(unit, row)
+    return understand_mail(unit, row, mail)
 
 
 def _keep_as_it_is(database: Database, row_id: str, mail: ParsedMail, raw: bytes) -> IntakeResult:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import select
+
 from orchestrator.accounts.actor import SYSTEM, ActorKind
 from orchestrator.accounts.desk import read_desk_facts
 from orchestrator.core.db import ReadUnit, WriteUnit
@@ -28,7 +30,7 @@ from orchestrator.notifications.outbox import remember_message
 from orchestrator.tickets.blobs import MAX_ATTACHMENT_BYTES, NewAttachment
 from orchestrator.tickets.links import Relation, link_tickets
 from orchestrator.tickets.models import Entry, EntryKind, Medium, Queue, Status, Ticket, Visibility
-from orchestrator.tickets.queues import create_queue, default_queue, find_queue_by_address
+from orchestrator.tickets.queues import create_queue, default_queue
 from orchestrator.tickets.reply import plain_subject
 from orchestrator.tickets.service import add_entry, add_notice, add_participant, open_ticket
 from orchestrator.tickets.status import change_status
@@ -59,18 +61,16 @@ class IntakeResult:
 
 def understand_mail(unit: WriteUnit, row: RawInput, mail: ParsedMail) -> IntakeResult:
     """Make a ticket or an entry of a stored mail and note the outcome on its row. The row is locked by the caller."""
-    row.message_id = mail.message_id[:998] if mail.message_id else None
     sender = find_sender(unit, mail)
     if mail.bounce.bounce_class is not BounceClass.NONE:
         attached = attach_bounce(unit, mail, data=_entry_data(row, mail, None))
         if attached is not None:
-            return _finish(unit, row, Outcome.APPENDED, *attached, reason="a bounce of a mail of this ticket")
+            return _finish(unit, row, mail, Outcome.APPENDED, *attached, reason="a bounce of a mail of this ticket")
     own = _own_mail_back(unit, mail, sender)
     if own is not None:
-        return _finish(unit, row, Outcome.IGNORED, own, None, reason="one of our own mails came back")
+        return _finish(unit, row, mail, Outcome.IGNORED, own, None, reason="one of our own mails came back")
     recipients = _recipients(row, mail)
     decision = decide_follow_up(mail, find_candidates(unit, mail, recipients), sender.facts(row.sender_verified), now=unit.now)
-    row.decision = decision.as_data()
     match decision.action:
         case Action.APPEND | Action.APPEND_REOPENING | Action.APPEND_QUIETLY:
             ticket, entry = _append(unit, row, mail, sender, decision)
@@ -80,7 +80,7 @@ def understand_mail(unit: WriteUnit, row: RawInput, mail: ParsedMail) -> IntakeR
             outcome = Outcome.CREATED
     if mail.message_id:
         remember_message(unit, mail.message_id, ticket, entry, ours=False)
-    return _finish(unit, row, outcome, ticket, entry, reason=str(decision.reason))
+    return _finish(unit, row, mail, outcome, ticket, entry, reason=str(decision.reason), decision=decision)
 
 
 def _append(unit: WriteUnit, row: RawInput, mail: ParsedMail, sender: Sender, decision: FollowUpDecision) -> tuple[Ticket, Entry]:
@@ -149,12 +149,13 @@ def _recipients(row: RawInput, mail: ParsedMail) -> list[str]:
 
 def _queue_for(unit: WriteUnit, recipients: Sequence[str]) -> Queue:
     """Find the queue of the first address that has one, else the default; a desk without any queue gets its first one."""
+    wanted: dict[str, None] = {}
     for address in recipients:
         local, at, domain = address.rpartition("@")
-        queue = find_queue_by_address(unit, address) or find_queue_by_address(unit, f"{local.partition('+')[0]}{at}{domain}")
-        if queue is not None:
-            return queue
-    return default_queue(unit) or create_queue(unit, SYSTEM, name="Support")
+        wanted |= dict.fromkeys((address, f"{local.partition('+')[0]}{at}{domain}"))
+    found = {queue.address: queue for queue in unit.db.scalars(select(Queue).where(Queue.address.in_(wanted)))} if wanted else {}
+    chosen = next((found[address] for address in wanted if address in found), None)
+    return chosen or default_queue(unit) or create_queue(unit, SYSTEM, name="Support")
 
 
 def _texts(mail: ParsedMail) -> tuple[str, str]:
@@ -205,7 +206,13 @@ def _entry_data(row: RawInput, mail: ParsedMail, decision: FollowUpDecision | No
     return data
 
 
-def _finish(unit: WriteUnit, row: RawInput, outcome: Outcome, ticket: Ticket, entry: Entry | None, *, reason: str) -> IntakeResult:
+def _finish(
+    unit: WriteUnit, row: RawInput, mail: ParsedMail, outcome: Outcome, ticket: Ticket, entry: Entry | None, *, reason: str,
+    decision: FollowUpDecision | None = None,
+) -> IntakeResult:
+    """Note the outcome on the row, at the very end: it is written once."""
+    row.message_id = mail.message_id[:998] if mail.message_id else None
+    row.decision = decision.as_data() if decision is not None else {}
     row.state = str(RawState.UNDERSTOOD)
     row.outcome = str(outcome)
     row.reason = reason

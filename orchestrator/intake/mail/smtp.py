@@ -3,7 +3,7 @@
 Here: the listener and every refusal. The only module that touches aiosmtpd. Not here: what becomes of a mail (`receive.py`).
 
 The door runs on an event loop and a thread of its own, so that a large mail, read line by line, never delays a keystroke
-of a remote session; the database is touched by a bounded pool of its own threads. Order of calls: `start`, then `stop`.
+of a remote session; the database is touched by the threads of a bounded queue (`batching.py`). Order of calls: `start`, then `stop`.
 """
 
 from __future__ import annotations
@@ -12,27 +12,20 @@ import asyncio
 import logging
 import ssl
 import threading
-from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Executor
 from urllib.parse import urlsplit
 
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from orchestrator.core.db import Database
-from orchestrator.core.errors import AppError, InvalidInput, Unavailable
+from orchestrator.core.errors import AppError, Unavailable
 from orchestrator.core.settings import Settings
-from orchestrator.intake.mail.door_guard import DoorGuard, parse_listen
-from orchestrator.intake.receive import receive_mail
+from orchestrator.intake.batching import IntakeQueue
+from orchestrator.intake.mail.door_guard import DoorGuard
 from orchestrator.tickets.queues import list_all_queues
 
 log = structlog.get_logger(__name__)
-
-WORKERS = 4
-"""Threads that store and understand mails; SQLite has one writer, so more would only wait."""
-
-MAX_WAITING = 64
-"""Mails that may wait for these threads; beyond that the sender is asked to come back."""
 
 MAX_RECIPIENTS = 50
 MAX_LINE_BYTES = 64 * 1024
@@ -51,10 +44,8 @@ class SMTPDoor:
         self.database = database
         self.guard = DoorGuard.from_settings(settings)
         self.port = 0
-        self._start_executor = executor
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="mail-intake")
-        self._waiting = 0
-        self._waiting_lock = threading.Lock()
+        self._executor = executor
+        self._queue = IntakeQueue(database, settings, door="smtp")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: asyncio.Server | None = None
@@ -64,6 +55,7 @@ class SMTPDoor:
     async def start(self) -> None:
         """Begin to listen. Raises ``InvalidInput`` for settings that cannot be used, ``Unavailable`` for a taken port."""
         logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd logs the lines of mails below that
+        self._queue.start()
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._thread = threading.Thread(target=self._run, args=(asyncio.get_running_loop(), ready), name="smtp-door", daemon=True)
         self._thread.start()
@@ -76,8 +68,8 @@ class SMTPDoor:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
             loop.call_soon_threadsafe(loop.stop)
-            await asyncio.get_running_loop().run_in_executor(self._start_executor, thread.join, _STOP_SECONDS)
-        await asyncio.get_running_loop().run_in_executor(self._start_executor, partial(self._workers.shutdown, wait=True))
+            await asyncio.get_running_loop().run_in_executor(self._executor, thread.join, _STOP_SECONDS)
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._queue.stop, _STOP_SECONDS)
 
     def _run(self, outside: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:
         loop = asyncio.new_event_loop()
@@ -121,7 +113,7 @@ class SMTPDoor:
         """Tell whether mail for this address is taken; the part behind a plus is free."""
         loop = asyncio.get_running_loop()
         if loop.time() > self._addresses_at + _ADDRESSES_SECONDS:
-            self._addresses = await loop.run_in_executor(self._workers, self._read_addresses)
+            self._addresses = await loop.run_in_executor(self._executor, self._read_addresses)
             self._addresses_at = loop.time()
         local, at, domain = address.lower().rpartition("@")
         return f"{local}{at}{domain}" in self._addresses or f"{local.partition('+')[0]}{at}{domain}" in self._addresses
@@ -133,26 +125,13 @@ class SMTPDoor:
 
     async def take(self, envelope: Envelope) -> str:
         """Store and understand one mail; give the reply. 250 only after the commit."""
-        with self._waiting_lock:
-            if self._waiting >= MAX_WAITING:
-                return "452 4.3.1 Too many mails wait here, try again later"
-            self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._workers, self._take_now, envelope)
-        finally:
-            with self._waiting_lock:
-                self._waiting -= 1
-
-    def _take_now(self, envelope: Envelope) -> str:
         raw = bytes(envelope.original_content or b"")
         refusal = check_data(raw)
         if refusal is not None:
             return refusal
         sender = "" if envelope.mail_from in (None, _NULL_PATH) else envelope.mail_from
         try:
-            result = receive_mail(
-                self.database, self.settings, raw, door="smtp", envelope_from=sender, envelope_to=envelope.rcpt_tos
-            )
+            result = await asyncio.wrap_future(self._queue.submit(raw, envelope_from=sender, envelope_to=envelope.rcpt_tos))
         except AppError as exc:
             log.warning("a mail could not be stored", reason=str(exc))
             full = "full" in str(exc.__cause__).lower() or "no space" in str(exc.__cause__).lower()
@@ -256,6 +235,3 @@ class _Hooks:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         return await self._door.take(envelope)
-
-
-__all__ = ["InvalidInput", "SMTPDoor", "check_data", "parse_listen"]

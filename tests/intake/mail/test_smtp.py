@@ -25,7 +25,7 @@ from orchestrator.accounts.desk import publish_desk_facts
 from orchestrator.core.db import Database
 from orchestrator.core.errors import Unavailable
 from orchestrator.core.settings import Settings
-from orchestrator.intake.mail import smtp as smtp_module
+from orchestrator.intake import batching
 from orchestrator.intake.mail.smtp import SMTPDoor, check_data
 from orchestrator.intake.models import RawInput
 from orchestrator.tickets.models import Ticket
@@ -208,7 +208,7 @@ def test_database_that_is_away_makes_the_sender_keep_the_mail(door: SMTPDoor, mo
         raise Unavailable("The database cannot be used right now.") from OSError("database or disk is full")
 
     for fault, code in ((away, 451), (full, 452)):
-        monkeypatch.setattr(smtp_module, "receive_mail", fault)
+        monkeypatch.setattr(batching, "receive_mail", fault)
         with dialogue(door) as client, pytest.raises(smtplib.SMTPDataError) as refused:
             client.sendmail("erika@example.de", [SUPPORT], samples.simple())
         assert refused.value.smtp_code == code
