@@ -177,8 +177,9 @@ def _behind(table: type[Contact] | type[Organisation], last: Contact | Organisat
 
 
 def _contact_conditions(query: str) -> list[ColumnElement[bool]]:
-    number = find_phone(query) if any(character.isdigit() for character in query) else None
-    digits = "".join(character for character in query if character.isdigit()).lstrip("0")
+    looks_like_number = any(character.isdigit() for character in query) and not any(character.isalpha() for character in query)
+    number = find_phone(query) if looks_like_number else None
+    digits = "".join(character for character in query if character.isdigit()).lstrip("0") if looks_like_number else ""
     if number is not None or (len(digits) >= 4 and len(digits) >= len(query.replace(" ", "")) - 4):
         digits = number.lstrip("+") if number else digits
         return [Contact.phone.contains(digits, autoescape=True)]

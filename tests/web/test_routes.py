@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
-from starlette.routing import WebSocketRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 
 from orchestrator.accounts.models import User
 from orchestrator.core.ids import new_id
@@ -63,8 +62,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Generator[Scene, None, No
 def routes(whole: Whole) -> list[tuple[str, str, str]]:
     """(name, method, path pattern) of every HTTP route."""
     found = []
-    for route in whole.app.routes:
-        if isinstance(route, APIRoute):
+    for route in iter_route_contexts(whole.app.routes):
+        if isinstance(route.original_route, APIRoute):
+            assert route.name and route.path and route.methods
             found += [(route.name, method, route.path) for method in sorted(route.methods)]
     return found
 
@@ -185,8 +185,7 @@ def test_the_demo_inbox_does_not_exist_in_serve(scene: Scene) -> None:
 
 
 def test_every_socket_refuses_a_plain_request_and_is_known(scene: Scene) -> None:
-    sockets = {route.name for route in scene.whole.app.routes if isinstance(route, WebSocketRoute)}
-    sockets |= {route.name for route in scene.whole.app.routes if type(route).__name__ == "APIWebSocketRoute"}
+    sockets = {route.name for route in iter_route_contexts(scene.whole.app.routes) if isinstance(route.original_route, APIWebSocketRoute)}
     assert sockets == {"sockets:link", "sockets:channel", "sockets:console", "sockets:watch", "sockets:live"}
 
 
