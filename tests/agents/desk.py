@@ -65,6 +65,8 @@ from agents.state_folder import StateFolder
 from tests.agents.protocol.builders import build_grant, build_request
 
 DEADLINE_SECONDS = 15.0
+SHELL_USER = own_user_name()
+"""The account whose shells are asked for; conftest.py names one of its own making where it can."""
 Message = TypeVar("Message")
 _started: list["Desk"] = []
 """Servers to be stopped at the end of a test, however it ends."""
@@ -363,7 +365,7 @@ class Desk:
             link.key.fingerprint,
             server_instance=self.server_instance,
             epoch=self.epoch,
-            user=own_user_name(),
+            user=SHELL_USER,
             issued_at=datetime.now(UTC),
             expires_at=datetime.now(UTC) + timedelta(hours=8),
         )
@@ -421,9 +423,7 @@ class CountingOpener:
 async def enrol_at(desk: Desk, state: Path, *, ca_file: str = "") -> StateFolder:
     """Enrol an agent whose state lies in the folder."""
     token = desk.make_token()
-    folder, key, record = prepare_enrolment(
-        state, desk.url, token, host_class=HostClass.SERVER, consent=ConsentPlace.SERVER, ca_file=ca_file
-    )
+    folder, key, record = prepare_enrolment(state, desk.url, token, host_class=HostClass.SERVER, consent=ConsentPlace.SERVER, ca_file=ca_file)
     await enrol(folder, key, record, token)
     desk.links.clear()
     return folder

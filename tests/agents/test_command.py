@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import signal
@@ -205,15 +204,13 @@ def test_wrong_use_is_exit_64(arguments: list[str], capfd: pytest.CaptureFixture
 
 
 @in_loop
-async def test_the_agent_is_online_quickly_and_stays_small(tmp_path: Path) -> None:
+async def test_the_agent_stays_small_and_loads_nothing_of_the_servers(tmp_path: Path) -> None:
     desk = Desk()
     await desk.start()
     folder = await enrol_at(desk, tmp_path / "state")
-    started = time.monotonic()
     agent = await start_agent(folder.path)
     try:
         await desk.link()
-        assert time.monotonic() - started < 3  # The bench holds the real bound; this catches a slow import.
         memory = Path(f"/proc/{agent.pid}/smaps_rollup").read_text()
         pss_kib = next(int(line.split()[1]) for line in memory.splitlines() if line.startswith("Pss:"))
         assert pss_kib < 60 * 1024
@@ -224,4 +221,3 @@ async def test_the_agent_is_online_quickly_and_stays_small(tmp_path: Path) -> No
     finally:
         await end(agent)
         await desk.stop()
-    print(f"online after start, PSS {pss_kib} KiB, {os.cpu_count()} cores")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agents.protocol.channel_messages import ChannelError, ChannelErrorMessage, ChannelResumed, ChannelRevoke, OutputAck, Rebase, Resize
-from agents.protocol.grants import sign_grant
+from agents.protocol.grants import sign_grant, sign_request
 from agents.protocol.messages import (
     AskUser,
     ChannelFailed,
@@ -22,16 +22,20 @@ from agents.protocol.messages import (
     GrantAnswer,
     Inventory,
     OpenChannel,
+    OpenSession,
     ResumeChannel,
     Revoke,
     Revoked,
+    SessionRefused,
     SessionStopped,
     UseGrant,
     UserAnswer,
     WordStored,
 )
+from agents.protocol.signatures import hash_document
 from agents.protocol.words import read_word
 from tests.agents.desk import AgentLink, Desk, DeskChannel, desk_and_agent, enrol_at, error_of, in_loop, running_agent, until
+from tests.agents.protocol.builders import build_grant
 
 pytestmark = [pytest.mark.needs("bash"), pytest.mark.timeout(90)]
 RAW = b"stty raw -echo; echo re''ady\n"
@@ -323,13 +327,9 @@ def test_a_position_that_leaves_a_gap_ends_the_channel(tmp_path: Path, beyond: i
         async with desk_and_agent(tmp_path) as (desk, link, opener):
             grant = await desk.make_grant(link)
             channel = desk.make_channel()
-            channel.answer = lambda resume: ChannelResumed(
-                output=max(0, resume.out_hi + beyond), input=resume.applied if beyond > 0 else 77
-            )
+            channel.answer = lambda resume: ChannelResumed(output=max(0, resume.out_hi + beyond), input=resume.applied if beyond > 0 else 77)
             ticket = desk.make_ticket(channel)
-            await link.send(
-                OpenChannel(channel.channel_id, "session-1", ChannelKind.SHELL, 80, 24, ticket.token, "0", sign_grant(desk.key, grant))
-            )
+            await link.send(OpenChannel(channel.channel_id, "session-1", ChannelKind.SHELL, 80, 24, ticket.token, "0", sign_grant(desk.key, grant)))
             await until(lambda: error_of(channel) is not None, "the agent complains")
             error = error_of(channel)
             assert error is not None and error.code is ChannelError.GAP
@@ -401,3 +401,57 @@ async def test_a_name_of_a_channel_counts_once(tmp_path: Path) -> None:
         await link.send(replace(message, channel_id="other", kind=ChannelKind.FILES))
         assert (await link.expect(ChannelFailed)).code is Failure.UNSUPPORTED
         assert opener.asked == 1
+
+
+@pytest.mark.needs("root")
+@in_loop
+async def test_a_shell_of_root_needs_the_scope_for_it(tmp_path: Path) -> None:
+    async with desk_and_agent(tmp_path) as (desk, link, opener):
+        request = desk.ask(link, user="root")
+        token, nonce = await desk.open_session(link, request)
+        plain = replace(build_grant(request, hash_document(token), nonce), scopes=("terminal",))
+        await desk.open_channel(link, sign_grant(desk.key, plain))
+        failed = await link.expect(ChannelFailed)
+        assert failed.code is Failure.SCOPE and "terminal.admin" in failed.reason
+        assert opener.asked == 0
+
+
+@pytest.mark.needs("root")
+@in_loop
+async def test_a_grant_of_a_plain_terminal_suffices_for_an_ordinary_account(tmp_path: Path) -> None:
+    async with desk_and_agent(tmp_path) as (desk, link, opener):
+        await desk.open_shell(link, scopes=("terminal",))
+        assert opener.asked == 1
+        assert link.proof.host.protected
+
+
+@pytest.mark.needs("root")
+@in_loop
+async def test_an_unprotected_agent_serves_its_own_account_only(tmp_path: Path) -> None:
+    desk = Desk()
+    await desk.start()
+    folder = await enrol_at(desk, tmp_path / "state")
+    tmp_path.chmod(0o777)
+    async with running_agent(folder):
+        link = await desk.link()
+        assert not link.proof.host.protected
+        await link.send(OpenSession(session_id="session-1", request=sign_request(desk.key, desk.ask(link))))
+        assert (await link.expect(SessionRefused)).code is Failure.USER
+        token, nonce = await desk.open_session(link, request := desk.ask(link, user="root"))
+        grant = build_grant(request, hash_document(token), nonce)
+        channel = await desk.open_channel(link, sign_grant(desk.key, grant))
+        await until(lambda: channel.socket is not None, "a shell of its own account")
+
+
+@in_loop
+async def test_an_account_that_is_not_there_fails_the_channel_with_the_reason(tmp_path: Path) -> None:
+    async with desk_and_agent(tmp_path) as (desk, link, _):
+        request = desk.ask(link, user="nobody-here")
+        if link.proof.host.protected:
+            token, nonce = await desk.open_session(link, request)
+            await desk.open_channel(link, sign_grant(desk.key, build_grant(request, hash_document(token), nonce)))
+            failed = await link.expect(ChannelFailed)
+            assert failed.code is Failure.USER and "nobody-here" in failed.reason
+        else:
+            await link.send(OpenSession(session_id="session-1", request=sign_request(desk.key, request)))
+            assert (await link.expect(SessionRefused)).code is Failure.USER
