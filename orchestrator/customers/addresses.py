@@ -9,6 +9,8 @@ import phonenumbers
 from orchestrator.core.errors import InvalidInput
 
 DEFAULT_REGION = "DE"
+SHORTEST_NUMBER = 6
+"""Digits with the country code; what is shorter is an extension or a slip of the pen."""
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"\\\x00-\x1f\x7f]{1,64}@(?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}")
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -71,7 +73,8 @@ def find_phone(text: str, region: str = DEFAULT_REGION) -> str | None:
         return None
     if not phonenumbers.is_possible_number(parsed):
         return None
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    number = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return number if len(number) > SHORTEST_NUMBER else None
 
 
 def show_phone(number: str) -> str:
