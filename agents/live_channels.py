@@ -123,10 +123,15 @@ class LiveChannels:
         channel.closing.set()
 
     async def wait_closed(self, *, seconds: float) -> None:
-        """Wait until no channel is left, at most so long."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while self._attending and asyncio.get_running_loop().time() < deadline:
-            await asyncio.wait(self._attending, timeout=deadline - asyncio.get_running_loop().time())
+        """Wait until no channel is left; after so many seconds each gives up its socket, and after twice as many its word."""
+        if self._attending:
+            await asyncio.wait(self._attending, timeout=seconds)
+        for channel in self._channels.values():
+            channel.link.give_up()
+        if self._attending:
+            await asyncio.wait(self._attending, timeout=seconds)
+        for attending in self._attending:
+            attending.cancel()
 
     async def tell_words(self) -> None:
         """Tell the server every word that it has not stored yet."""

@@ -61,7 +61,7 @@ class Agent:
             try:
                 await self._stopping.wait()
                 await sessions.end_all(cause="shutdown", reason="the agent was stopped")
-                await sessions.channels.wait_closed(seconds=5)
+                await sessions.channels.wait_closed(seconds=3)
             finally:
                 local.close()
                 linking.cancel()

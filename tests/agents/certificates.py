@@ -43,9 +43,7 @@ class Authority:
         context.load_cert_chain(chain)
         return context, hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
 
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, issuer: x509.Name, *, is_authority: bool
-    ) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, issuer: x509.Name, *, is_authority: bool) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()

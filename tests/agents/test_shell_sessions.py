@@ -373,6 +373,20 @@ async def test_a_stopped_agent_closes_its_sessions_first(tmp_path: Path) -> None
 
 
 @in_loop
+async def test_an_agent_stops_although_the_server_never_says_that_a_channel_is_on_record(tmp_path: Path) -> None:
+    desk = Desk()
+    await desk.start()
+    folder = await enrol_at(desk, tmp_path / "state")
+    async with running_agent(folder):
+        link = await desk.link()
+        channel = await desk.open_shell(link, max_seconds=1)
+        channel.fin = False
+        assert (await link.expect(SessionStopped)).cause == "time"
+        await until(lambda: channel.exit is not None, "the exit is told")
+    assert await take_word(desk, link, channel) == "time"
+
+
+@in_loop
 async def test_a_word_that_was_not_stored_is_told_again_by_a_later_process(tmp_path: Path) -> None:
     desk = Desk()
     await desk.start()
