@@ -177,12 +177,10 @@ def _behind(table: type[Contact] | type[Organisation], last: Contact | Organisat
 
 
 def _contact_conditions(query: str) -> list[ColumnElement[bool]]:
-    looks_like_number = any(character.isdigit() for character in query) and not any(character.isalpha() for character in query)
-    number = find_phone(query) if looks_like_number else None
-    digits = "".join(character for character in query if character.isdigit()).lstrip("0") if looks_like_number else ""
-    if number is not None or (len(digits) >= 4 and len(digits) >= len(query.replace(" ", "")) - 4):
-        digits = number.lstrip("+") if number else digits
-        return [Contact.phone.contains(digits, autoescape=True)]
+    digits = "".join(character for character in query if character in "0123456789")
+    if len(digits) >= 4 and not any(character.isalpha() or character in "@._%" for character in query):
+        whole = find_phone(query) if query.strip().startswith(("+", "00")) else None
+        return [Contact.phone.contains(whole or digits.lstrip("0"), autoescape=True)]
     return [or_(_contains(Contact.name, word), _contains(Contact.email, word), _contains(Organisation.name, word))
             for word in storable(query).split()[:8]]
 

@@ -49,7 +49,8 @@ def test_what_is_no_number_is_refused(written: str) -> None:
 
 
 @pytest.mark.parametrize(("written", "stored"), [
-    (" Erika@Muster.Example ", "erika@muster.example"), ("a@MÜLLER.example", "a@xn--mller-kva.example"), ("jörg@muster.example", "jörg@muster.example"),
+    (" Erika@Muster.Example ", "erika@muster.example"), ("a@MÜLLER.example", "a@xn--mller-kva.example"),
+    ("jörg@muster.example", "jörg@muster.example"),
 ])
 def test_addresses_are_stored_in_one_form(written: str, stored: str) -> None:
     assert normalise_address(written) == stored
@@ -181,7 +182,8 @@ def test_contacts_are_found_by_name_address_number_and_organisation(database: Da
         assert found("erika") == found("ERIKA muster") == found("Müller") == ["Erika Müller"]
         assert found("gmbh") == ["Erika Müller", "Max Muster"]
         assert found("07433 30098-0") == found("+49 7433 300980") == found("300980") == ["Erika Müller"]
-        assert found("0100%") == found("_") == [] or found("_") == ["Max Muster"]
+        assert found("0100%") == []
+        assert found("_") == ["Max Muster"]
         assert found("100%") == ["Max Muster"]
         assert found("nobody") == found("erika sample") == []
         assert [row.contact.name for row in list_contacts(unit, SYSTEM, query="udo", with_left=True).items] == ["Udo Weg"]
