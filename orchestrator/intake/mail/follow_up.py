@@ -7,11 +7,12 @@ Here: weighing the candidates that queries found. Not here: finding them (`intak
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from orchestrator.core.i18n import _
 from orchestrator.intake.mail.parsed import AutomaticKind, ParsedMail
 
 _THANKS = re.compile(
@@ -91,16 +92,48 @@ class FollowUpDecision:
     reason: Reason
     ticket: CandidateTicket | None = None
     explanation: tuple[str, ...] = field(default=())
+    address: str = ""
 
     def as_data(self) -> dict[str, object]:
-        """Give the decision as it is stored with the entry."""
-        return {
+        """Give the decision as it is stored with the entry; pages translate ``sentence`` and fill ``values`` in."""
+        data: dict[str, object] = {
             "action": str(self.action),
             "reason": str(self.reason),
             "ticket": self.ticket.number if self.ticket else None,
             "via": str(self.ticket.via) if self.ticket else None,
             "explanation": list(self.explanation),
         }
+        sentence = SENTENCES.get((self.action, self.reason))
+        if sentence is not None and self.ticket is not None:
+            data["sentence"] = sentence
+            data["values"] = {
+                "number": self.ticket.number,
+                "via": VIA_WORDS[self.ticket.via],
+                "address": self.address or "–",
+                "days": self.ticket.reopen_days,
+            }
+        return data
+
+
+VIA_WORDS: Mapping[Via, str] = {
+    Via.SUBJECT_NUMBER: _("the number in the subject"),
+    Via.OUR_MESSAGE: _("a mail of ours that it answers"),
+    Via.ANCESTOR: _("an earlier mail of the thread"),
+    Via.PLUS_ADDRESS: _("the address it was sent to"),
+}
+
+SENTENCES: Mapping[tuple[Action, Reason], str] = {
+    (Action.APPEND, Reason.MAY_WRITE): _("Recognised by %(via)s; %(address)s may write here."),
+    (Action.APPEND_REOPENING, Reason.MAY_WRITE): _("Recognised by %(via)s; the ticket was done and is open again."),
+    (Action.APPEND_QUIETLY, Reason.AUTOMATIC): _("Recognised by %(via)s; a program wrote it, so nothing was reopened."),
+    (Action.APPEND_QUIETLY, Reason.THANKS): _("Recognised by %(via)s; it only says thank you, so nothing was reopened."),
+    (Action.OPEN_LINKED, Reason.STRANGER): _(
+        "%(number)s was named by %(via)s, but %(address)s neither took part in it nor belongs to its organisation."
+    ),
+    (Action.OPEN_LINKED, Reason.NOT_VERIFIED): _("%(number)s was named by %(via)s, but the sender could not be verified."),
+    (Action.OPEN_LINKED, Reason.CLOSED_TOO_LONG): _("%(number)s was named by %(via)s, but it was closed more than %(days)s days ago."),
+}
+"""What a technician reads beside the entry, in his language."""
 
 
 def decide_follow_up(mail: ParsedMail, candidates: Sequence[CandidateTicket], sender: SenderFacts, *, now: datetime) -> FollowUpDecision:
@@ -109,12 +142,16 @@ def decide_follow_up(mail: ParsedMail, candidates: Sequence[CandidateTicket], se
     The number in the subject counts before the thread: it is what the sender sees and chose. Among equals the first
     candidate into which the sender may write wins.
     """
+    return replace(_decide(mail, candidates, sender, now=now), address=sender.address)
+
+
+def _decide(mail: ParsedMail, candidates: Sequence[CandidateTicket], sender: SenderFacts, *, now: datetime) -> FollowUpDecision:
     steps: list[str] = []
     ordered = sorted(candidates, key=lambda candidate: _ORDER.index(candidate.via))
     if not ordered:
         steps.append("Neither subject, thread nor address names a ticket of ours.")
         return FollowUpDecision(Action.OPEN, Reason.NO_CANDIDATE, None, tuple(steps))
-    steps += [f"{candidate.number} is named by {_VIA_WORDS[candidate.via]}." for candidate in ordered[:5]]
+    steps += [f"{candidate.number} is named by {VIA_WORDS[candidate.via]}." for candidate in ordered[:5]]
     numbers = {candidate.number for candidate in ordered}
     if len(numbers) > 1:
         steps.append("They disagree; the number in the subject counts before the thread.")
@@ -131,12 +168,6 @@ def decide_follow_up(mail: ParsedMail, candidates: Sequence[CandidateTicket], se
 
 
 _ORDER = (Via.SUBJECT_NUMBER, Via.OUR_MESSAGE, Via.ANCESTOR, Via.PLUS_ADDRESS)
-_VIA_WORDS = {
-    Via.SUBJECT_NUMBER: "the number in the subject",
-    Via.OUR_MESSAGE: "a mail of ours that this one answers",
-    Via.ANCESTOR: "an earlier mail of the thread",
-    Via.PLUS_ADDRESS: "the address it was sent to",
-}
 
 
 def _refuse(candidate: CandidateTicket, sender: SenderFacts, mail: ParsedMail, steps: list[str]) -> Reason | None:

@@ -119,6 +119,19 @@ def test_decision_is_storable_and_names_its_ticket() -> None:
     assert data["ticket"] == TICKET.number
     assert data["via"] == "subject_number"
     assert isinstance(data["explanation"], list)
+    sentence, values = data["sentence"], data["values"]
+    assert isinstance(sentence, str)
+    assert isinstance(values, dict)
+    assert STRANGER.address in sentence % values
+
+
+def test_every_decision_about_a_ticket_has_a_sentence() -> None:
+    done = replace(TICKET, is_done=True, closed_at=NOW - timedelta(days=60))
+    decisions = [
+        decide(ERIKA, TICKET), decide(ERIKA, replace(done, closed_at=None)), decide(ERIKA, done), decide(ERIKA, done, text="Danke!"),
+        decide(ERIKA, TICKET, extra="Auto-Submitted: auto-replied\n"), decide(STRANGER, TICKET), decide(replace(ERIKA, verified="fail"), TICKET),
+    ]  # fmt: skip
+    assert len({str(one.as_data()["sentence"]) for one in decisions}) == len(decisions)
 
 
 @pytest.mark.parametrize("text", ["Danke!", "Vielen Dank, passt.", "Super, läuft wieder. Danke und Gruß", "Thanks a lot", "Perfect, thank you!"])
