@@ -120,6 +120,8 @@ def test_the_customer_consents_watches_and_stops(open_page: OpenPage, log_in: Lo
     open_link = technician.get_by_role("link", name=re.compile("Open the terminal|Terminal öffnen")).first
     expect(open_link).to_be_visible(timeout=10_000)
     open_link.click()
+    expect(technician).to_have_url(re.compile(r"/sessions/"))
+    technician.wait_for_load_state("load")
     technician.locator("[data-open-terminal]").first.click()
     expect(technician.locator(".xterm-rows").first).to_contain_text(re.compile(r"[#$]"), timeout=10_000)
     run_in_terminal(technician, "echo Grüße-$((40+2))-日本", "Grüße-42-日本")
@@ -144,7 +146,9 @@ def test_the_customer_consents_watches_and_stops(open_page: OpenPage, log_in: Lo
     technician.reload()
     session_url = technician.url.split("?")[0]
     technician.goto(f"{session_url}/replay")
-    expect(technician.locator(".ap-player, .ap-wrapper, asciinema-player").first).to_be_visible(timeout=15_000)
+    expect(technician.locator("#player .xterm-rows")).to_be_visible(timeout=15_000)
+    technician.locator("#player input[type=range]").press("End")
+    expect(technician.locator("#player .xterm-rows")).to_contain_text("after-1")
     technician.screenshot(path=screenshots / "story-replay.png", full_page=True)
     expect(technician.locator("main")).to_contain_text("echo Grüße")
 
