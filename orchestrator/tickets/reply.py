@@ -42,6 +42,8 @@ def reply_to_customer(unit: WriteUnit, actor: Actor, ticket: Ticket, *, text: st
     address = normalise_address(to) if to and to.strip() else (contact.email if contact else None)
     if address is None:
         raise InvalidInput("There is no mail address to answer to. Enter one.", field="to")
+    if address in read_desk_facts(unit).own_addresses:
+        raise InvalidInput("{address} is a mailbox of this desk, not of a customer.", address=address, field="to")
     copies = _copies(unit, cc, address)
     entry = add_entry(
         unit, actor, ticket, kind=EntryKind.MESSAGE, visibility=Visibility.CUSTOMER, medium=Medium.MAIL, text=text,

@@ -71,6 +71,8 @@ def test_without_an_address_a_reply_is_refused_unless_one_is_given(sqlite_databa
         assert refused.value.field == "to"
         with pytest.raises(InvalidInput):
             reply_to_customer(unit, actor, ticket, text="Hallo", to="nonsense")
+        with pytest.raises(InvalidInput):
+            reply_to_customer(unit, actor, ticket, text="Hallo", to="support@localhost")  # our own address: a loop
         reply_to_customer(unit, actor, ticket, text="Hallo", to="neu@muster.example")
         assert unit.db.scalars(select(OutgoingMail.to_address)).all() == ["neu@muster.example"]
 
