@@ -36,6 +36,7 @@ lint: $(VENV)/.ready-dev ## Check style, types, arrows and texts
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/messages.py --check
+	@$(BIN)/python scripts/check_docs.py
 
 format: $(VENV)/.ready-dev ## Put the code in order
 	@$(BIN)/ruff check --fix .
