@@ -13,6 +13,9 @@ from sessions.live.ring import FRAME_BYTES, Frame, OffsetNotHeld, Ring
 
 CREDIT_BYTES = 512 * 1024
 SILENT_SECONDS = 2.0
+SKIP_BYTES = 128 * 1024
+SKIP_SECONDS = 0.3
+"""A backlog that was interrupted (Ctrl-C in a flood) passes in this time; the agent's buffer holds 4 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class ViewerPosition:
         self.shown = 0
         self.detached = False
         self._heard_at = now
+        self._detached_at = 0.0
+        self._away_until = 0.0
 
     def begin(self, have: int | None) -> None:
         """Attach: ``have`` is the raw offset up to which the viewer has everything, None for a new one."""
@@ -88,16 +93,13 @@ class ViewerPosition:
             return
         self.shown = self.sent
         self._heard_at = now
-        if self.detached:
-            self.detached = False
-            self._snapshot()
+        self.return_if_due(now)
 
     def acknowledge(self, raw: int, now: float) -> None:
         """The viewer has shown everything below ``raw``. More than was sent is nonsense and ignored."""
         self._heard_at = now
         if self.detached:
-            self.detached = False
-            self._snapshot()
+            self.return_if_due(now)
             return
         if self.shown < raw <= self.sent:
             self.shown = raw
@@ -111,14 +113,35 @@ class ViewerPosition:
         """Tell whether the agent must wait for this viewer (asked of the controller only)."""
         return not self.detached and self.behind >= CREDIT_BYTES
 
+    def skip_ahead(self, now: float) -> bool:
+        """The controller interrupted what it is behind of: let the backlog pass unseen, then show its end. True when it was behind."""
+        if self.detached or self.behind < SKIP_BYTES:
+            return False
+        self._heard_at = now
+        self._detach(now, now + SKIP_SECONDS)
+        return True
+
+    def return_if_due(self, now: float) -> bool:
+        """Bring back a viewer that was detached and has given a sign of life since; True when a snapshot is to be sent."""
+        if not self.detached or now < self._away_until or self._heard_at < self._detached_at:
+            return False
+        self.detached = False
+        self._snapshot()
+        return True
+
     def detach_if_silent(self, now: float) -> bool:
         """Detach a viewer that has its credit outstanding and has been silent for too long; True when that happened."""
         if self.behind < CREDIT_BYTES:
             self._heard_at = now
         if self.detached or now - self._heard_at < SILENT_SECONDS:
             return False
-        self.detached = True
+        self._detach(now, now)
         return True
+
+    def _detach(self, now: float, until: float) -> None:
+        self.detached = True
+        self._detached_at = now
+        self._away_until = until
 
     def _snapshot(self) -> None:
         self.sent = self.shown = self._ring.tail_offset()

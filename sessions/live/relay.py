@@ -47,6 +47,8 @@ LAST_WORDS_SECONDS = 0.7
 PENDING_BYTES = 24 * 1024 * 1024
 """Received and not durable; beyond it the agent is not read (the recorder itself gives up at 32 MiB)."""
 MOST_VIEWERS = 50
+_INTERRUPTS = frozenset(b"\x03\x1a\x1c")
+"""Ctrl-C, Ctrl-Z, Ctrl-\\: whoever presses them wants the flood to end, not to read the rest of it."""
 SHOWN_LINE = 4000
 """Characters of a command line that are told to viewers; the rest is on record."""
 
@@ -332,8 +334,8 @@ class ChannelRelay:
 
     def _on_command(self, row: CommandRow) -> None:
         news = write_message(
-            "command", number=row.number, line=row.line if row.line is None else row.line[:SHOWN_LINE], directory=row.directory, exit_status=row.exit_status,
-            started_at=row.started_at.isoformat(), seconds=row.seconds, source=row.source, depth=row.depth, flags=list(row.flags),
+            "command", number=row.number, line=row.line if row.line is None else row.line[:SHOWN_LINE], directory=row.directory,
+            exit_status=row.exit_status, started_at=row.started_at.isoformat(), seconds=row.seconds, source=row.source, depth=row.depth, flags=list(row.flags),
             offset=row.offset_start, channel=self.channel_id,
         )
         for viewer in self._viewers:
@@ -420,6 +422,9 @@ class ChannelRelay:
         orders = self._input.accept(data, self._loop.time())
         if orders:
             self._obey(orders)
+        # One of these among a few bytes is a key; in a long paste it is text.
+        if len(data) <= 8 and not _INTERRUPTS.isdisjoint(data) and viewer.position is not None and viewer.position.skip_ahead(self._loop.time()):
+            self.look_at_reading()
 
     async def wait_for_credit(self, viewer: Viewer, length: int) -> None:
         """Hold back a viewer without control messages until its bytes have credit, or it is not the controller."""
@@ -556,9 +561,12 @@ class ChannelRelay:
             for viewer in tuple(self._viewers):
                 viewer.look(now)
             controller = self._controller
-            if controller is not None and controller.position is not None and controller.position.detach_if_silent(now):
-                controller.tell(write_message("detached"))
-                self.look_at_reading()
+            if controller is not None and controller.position is not None:
+                if controller.position.detach_if_silent(now):
+                    controller.tell(write_message("detached"))
+                    self.look_at_reading()
+                elif controller.position.return_if_due(now):
+                    controller.wake()
         except Exception:
             log.exception("channel failed", channel=self.channel_id)
             self.end("internal error", state=RelayState.FAILED)

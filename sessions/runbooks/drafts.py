@@ -29,11 +29,13 @@ def write_draft(steps: Sequence[DraftStep], names: Mapping[str, str], words: Tra
     """Write the body in Markdown. ``names`` maps what must not appear to what stands for it."""
     parts = []
     for number, step in enumerate(steps, start=1):
-        parts.append(f"{number}. " + words("Run:") + "\n\n" + _block(replace_names(step.line, names), "sh"))
+        mark = f"{number}. "
+        indent = " " * len(mark)
+        parts.append(mark + words("Run:") + "\n\n" + _block(replace_names(step.line, names), "sh", indent))
         if step.exit_status:
-            parts.append("   " + words("It ended with status %(status)s.", status=step.exit_status) + "\n")
+            parts.append(indent + words("It ended with status %(status)s.", status=step.exit_status) + "\n")
         if step.output:
-            parts.append("   " + words("Output:") + "\n\n" + _block(replace_names(step.output[:MOST_OUTPUT_CHARACTERS], names), "text"))
+            parts.append(indent + words("Output:") + "\n\n" + _block(replace_names(step.output[:MOST_OUTPUT_CHARACTERS], names), "text", indent))
     return "\n".join(parts)
 
 
@@ -47,9 +49,9 @@ def replace_names(text: str, names: Mapping[str, str]) -> str:
     return pattern.sub(lambda found: wanted.get(found.group().casefold(), found.group()), text)
 
 
-def _block(text: str, language: str) -> str:
+def _block(text: str, language: str, indent: str) -> str:
     """Write a fenced block inside a list item, with a fence that the text does not contain."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    body = "\n".join(f"   {line}".rstrip() for line in text.rstrip("\n").split("\n"))
-    return f"   {fence}{language}\n{body}\n   {fence}\n"
+    body = "\n".join(f"{indent}{line}".rstrip() for line in text.rstrip("\n").split("\n"))
+    return f"{indent}{fence}{language}\n{body}\n{indent}{fence}\n"

@@ -192,7 +192,7 @@ def build_session_page(request: Request, unit: ReadUnit, actor: Actor, session: 
         seconds_left=_seconds_left(session, unit.now) if is_running else None,
         seconds_full=session.granted_seconds or session.max_seconds, notes=notes, channels=view_channels(request, unit, session),
         commands=_commands(services.record_database, unit, session), known=known_problems(unit, actor, ticket, limit=3) if ticket else (),
-        watchers=services.live.watchers(session.id), is_running=is_running,
+        watchers=services.live.watchers(session.id) if is_running else (), is_running=is_running,
         can_control=(is_running or session.state == SessionState.APPROVED) and may(actor, SessionAction.OPEN_CHANNEL, facts),
         can_watch=is_running and may(actor, SessionAction.WATCH, facts),
         can_replay=session.started_at is not None and may(actor, SessionAction.REPLAY, facts),

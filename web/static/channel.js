@@ -35,6 +35,7 @@ export class Channel extends EventTarget {
     this._held = [];
     this._waiting = [];
     this._take = true;
+    this._yours = true;
     this._size = null;
     this._wait = FIRST_WAIT_MS;
     this._unconfirmed = false;
@@ -46,7 +47,11 @@ export class Channel extends EventTarget {
 
   type(bytes) {
     if (this.over || !this.control || bytes.length === 0) return;
-    if (!this.keyboard) { this._tell("notsent", { text: decoder.decode(bytes) }); return; }
+    if (!this.keyboard) {
+      // Another window has the keyboard, and the page says so: what is typed here is no input that was lost.
+      if (this._yours) this._tell("notsent", { text: decoder.decode(bytes) });
+      return;
+    }
     for (let start = 0; start < bytes.length; start += PIECE) this._waiting.push(bytes.slice(start, start + PIECE));
     this._flush();
   }
@@ -167,6 +172,7 @@ export class Channel extends EventTarget {
       case "live": case "away": case "stalled": this._setState(news.type, news.reason); break;
       case "unstalled": this._setState("live"); break;
       case "keyboard":
+        this._yours = news.yours;
         if (!news.yours) this._shutKeyboard();
         this._tell("keyboard", { yours: news.yours, by: news.by });
         break;

@@ -91,7 +91,11 @@ class View {
     on("caughtup", () => this.screen.write("", () => { this.replaying = false; }));
     on("state", ({ state, reason }) => this.showState(state, reason));
     on("keyboard", ({ yours, by }) => this.say("keyboard", yours ? "" : `${texts.textKeyboard}${by ? ` (${by})` : ""}`, { tone: "info", button: yours ? null : this.takeButton() }));
-    on("notsent", ({ text }) => { this.messages.delete("unconfirmed"); this.say("notsent", texts.textNotSent, { code: text.slice(0, 500), tone: "bad", button: this.closeButton("notsent") }); });
+    on("notsent", ({ text }) => {
+      const before = this.messages.get("notsent")?.code ?? "";
+      this.messages.delete("unconfirmed");
+      this.say("notsent", texts.textNotSent, { code: (before + text).slice(-500), tone: "bad", button: this.closeButton("notsent") });
+    });
     on("notconfirmed", ({ text }) => this.say("unconfirmed", texts.textNotConfirmed, { code: text.slice(0, 500), tone: "bad" }));
     on("confirmed", () => this.say("unconfirmed", ""));
     on("news", (news) => this.hear(news));
@@ -99,8 +103,7 @@ class View {
   }
 
   takeButton() {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-small", textContent: "⌨" });
-    button.setAttribute("aria-label", document.getElementById("open-terminal")?.textContent.trim() ?? "");
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-small", textContent: texts.textTake });
     button.addEventListener("click", () => { this.channel.take(); this.screen.focus(); });
     return button;
   }

@@ -114,6 +114,33 @@ def test_a_controller_that_answers_is_never_detached_however_slow_it_is() -> Non
         assert not position.detach_if_silent(second + 0.9)
 
 
+def test_an_interrupted_backlog_passes_unseen_and_its_end_is_shown() -> None:
+    ring = Ring(keep_bytes=100_000)
+    position = viewer(ring)
+    steps_of(position)
+    grow(ring, b"flood\n" * 100_000)
+    steps_of(position)
+    assert position.skip_ahead(1.0)
+    assert not position.paces()
+    grow(ring, b"more\n" * 100_000 + b"$ ")
+    ring.forget(ring.end)
+    position.acknowledge(5000, 1.1)
+    assert position.next_step() is None
+    assert not position.return_if_due(1.2)
+    assert position.return_if_due(1.31)
+    steps = steps_of(position)
+    assert isinstance(steps[0], Reset)
+    assert text_of(steps).endswith(b"more\n$ ")
+
+
+def test_an_interrupt_without_a_backlog_changes_nothing() -> None:
+    ring = Ring()
+    grow(ring, b"$ ")
+    position = viewer(ring)
+    steps_of(position)
+    assert not position.skip_ahead(1.0)
+
+
 def test_a_quiet_controller_is_not_silent() -> None:
     ring = Ring()
     grow(ring, b"prompt$ ")

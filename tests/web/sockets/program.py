@@ -57,6 +57,8 @@ DEADLINE_SECONDS = 20.0
 MAX_MESSAGE_BYTES = 1024 * 1024
 EVERYTHING = ["all", "sessions:request", "channels:open"]
 
+AGENT = (sys.executable, "-c", "from agents.cli import main; main()")
+
 Result = TypeVar("Result")
 
 
@@ -106,8 +108,9 @@ class Console:
 
     def see(self, text: bytes | str, *, seconds: float = DEADLINE_SECONDS) -> None:
         wanted = text if isinstance(text, bytes) else text.encode()
-        until(lambda: wanted in bytes(self.screen), lambda: f"{wanted!r} on the screen; its end: {bytes(self.screen[-300:])!r}; {str(self.news[-5:])[:2000]}",
-              seconds=seconds)
+        def end() -> str:
+            return f"{wanted!r} on the screen; its end: {bytes(self.screen[-300:])!r}; {str(self.news[-5:])[:2000]}"
+        until(lambda: wanted in bytes(self.screen), end, seconds=seconds)
 
     def wait_closed(self, *, seconds: float = DEADLINE_SECONDS) -> int:
         return until(lambda: self.closed, lambda: f"the socket's end; news: {self.news[-5:]}", seconds=seconds)[0]
@@ -208,7 +211,7 @@ class Program:
             unit, SYSTEM, organisation_id=self.scene.organisation.id, server_fingerprint=self.services.keys.fingerprint, auto_accept=True,
             endpoint_class="server", responsible=self.scene.contact.id))
         state = self.folder / name
-        done = subprocess.run([sys.executable, "-c", "from agents.cli import main; main()", "enroll", self.url, "-", "--state", str(state), "--json"],
+        done = subprocess.run([*AGENT, "enroll", self.url, "-", "--state", str(state), "--json"],
                               input=token.encode(), capture_output=True, timeout=30, check=False, env=clean_environment())
         assert done.returncode == 0, done.stderr.decode()
         self.endpoint_id = json.loads(done.stdout)["endpoint_id"]
@@ -216,8 +219,8 @@ class Program:
 
     def start_agent(self, state: Path) -> subprocess.Popen[bytes]:
         with (self.folder / "agent.log").open("ab") as log:
-            agent = subprocess.Popen([sys.executable, "-c", "from agents.cli import main; main()", "run", "--state", str(state)], stdin=subprocess.DEVNULL, stdout=log,
-                                     stderr=log, env=clean_environment(), start_new_session=True)
+            agent = subprocess.Popen([*AGENT, "run", "--state", str(state)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                     env=clean_environment(), start_new_session=True)
         self.agents.append(agent)
         self.wait_online()
         return agent
@@ -237,7 +240,8 @@ class Program:
         # A contact of its own for each session: nobody may be asked more than six times an hour.
         contact = self.write(self._make_approver)
         session, _ = self.scene.approved(**{
-            "endpoint_id": self.endpoint_id, "contact_id": contact.id, "os_user": self.shell_user, "scopes": ["terminal.admin" if root else "terminal"], **wish})
+            "endpoint_id": self.endpoint_id, "contact_id": contact.id, "os_user": self.shell_user,
+            "scopes": ["terminal.admin" if root else "terminal"], **wish})
         return session
 
     def _make_approver(self, unit: WriteUnit) -> Contact:

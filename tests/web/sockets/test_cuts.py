@@ -19,12 +19,16 @@ def start_counting(console: Console) -> None:
     console.type("echo beg''in; seq 1 200000; echo e''nd\n")
 
 
+def wait_for_output(console: Console, raw: int) -> None:
+    until(lambda: console.raw > raw or b"end\r\n" in bytes(console.screen), "output")
+
+
 def test_the_browser_is_cut_again_and_again_and_misses_nothing(program: Program) -> None:
     session, channel, console = program.shell()
     start_counting(console)
     screen = bytearray()
     for wanted in (50_000, 300_000, 600_000, 900_000):
-        until(lambda: console.raw > wanted or b"end\r\n" in bytes(console.screen), "output")
+        wait_for_output(console, wanted)
         console.cut()
         screen += console.screen
         console = program.console(channel, have=console.raw, generation=console.generation, take=False)
@@ -43,7 +47,7 @@ def test_the_agents_channel_is_cut_again_and_again_and_nothing_is_lost_or_double
     assert relay is not None
     start_counting(console)
     for wanted in (50_000, 300_000, 600_000):
-        until(lambda: console.raw > wanted or b"end\r\n" in bytes(console.screen), "output")
+        wait_for_output(console, wanted)
         program.abort(f"/agent/v1/channels/{channel.id}")
         until(lambda: relay.is_attached, "the agent back")
     console.see("end\r\n", seconds=30)
@@ -58,7 +62,7 @@ def test_keys_typed_into_a_cut_are_applied_exactly_once(program: Program) -> Non
     session, channel, console = program.shell()
     relay = program.services.live.hub.find_relay(channel.id)
     assert relay is not None
-    console.type("stty raw -echo; cat > /tmp/fw-keys-%s; stty sane\n" % channel.id)
+    console.type(f"stty raw -echo; cat > /tmp/fw-keys-{channel.id}; stty sane\n")
     time.sleep(0.3)
     keys = b"".join(b"%04d," % number for number in range(2000))
     for start in range(0, len(keys), 50):

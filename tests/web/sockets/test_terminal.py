@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import time
 
-from tests.web.sockets.program import Program, until
+from websockets.exceptions import ConnectionClosed
+
+from tests.web.sockets.program import Console, Program, until
 
 
 def test_a_terminal_opens_types_and_exits(program: Program) -> None:
@@ -97,10 +100,8 @@ def test_input_after_the_end_reaches_nobody(program: Program) -> None:
     session, channel, console = program.shell()
     console.type("trap '' HUP TERM INT\n")
     program.end(session)
-    try:
+    with contextlib.suppress(OSError, ConnectionClosed):
         console.socket.send(b"echo too-late\n")
-    except OSError:
-        pass
     console.wait_closed()
     until(lambda: program.channel(channel.id).closed_at, "the row closed")
     assert b"too-late" not in program.record(channel.id)
@@ -119,13 +120,17 @@ def test_input_that_the_terminal_does_not_take_is_dropped_after_five_seconds_and
     program.end(session)
 
 
+def wait_for_applied(console: Console, offset: int) -> None:
+    until(lambda: (console.told("input_ack") or [{"applied": 0}])[-1]["applied"] >= offset, "acknowledgements")
+
+
 def test_many_lines_at_once_arrive_whole(program: Program) -> None:
     session, _, console = program.shell()
     console.type("cat > /dev/null\n")
     text = b"".join(b"line %05d of a long paste\n" % number for number in range(2000))
     for start in range(0, len(text), 8192):
         console.type(text[start : start + 8192])
-        until(lambda: (console.told("input_ack") or [{"applied": 0}])[-1]["applied"] >= start // 2, "acknowledgements")
+        wait_for_applied(console, start // 2)
     console.type(b"\x04")
     console.type("echo pasted\n")
     console.see("pasted")

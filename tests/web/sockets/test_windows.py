@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from tests.web.sockets.program import Program, until
 from websockets.sync.client import connect
+
+from tests.web.sockets.program import Program, until
 
 
 def test_a_second_window_takes_the_keyboard_and_the_first_one_only_looks(program: Program) -> None:
