@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 
@@ -118,18 +118,42 @@ def word_entry(entry: Entry, reader: Reader) -> str:
             return entry.text
 
 
-_WORDS_OF: Mapping[str, Mapping[str, str]] = {"status": labels.STATUS, "kind": labels.KIND}
+_WORDS_OF: Mapping[str, Mapping[str, str]] = {
+    "status": labels.STATUS, "kind": labels.KIND, "link": labels.RELATION, "linked_from": labels.RELATION,
+}
+_SENTENCES = frozenset({"reason", "via"})
+"""Values that are sentences of ours. All others come from people and stay as they are."""
 
 
 def _fill(entry: Entry, reader: Reader, sentence: str, values: Mapping[str, object]) -> str:
-    table = _WORDS_OF.get(str(entry.data.get("what")), labels.RELATION)
+    table = _WORDS_OF.get(str(entry.data.get("what")), {})
+    wording = reader.words.gettext(sentence)
+    filled = {name: _value(name, value, table, reader) for name, value in values.items()}
+    if "scopes" in values:
+        filled["scopes"] = _scopes(values["scopes"], reader)
+    moment = _stored_moment(values.get("until"))
+    if moment is not None:
+        wording = wording.replace("%(until)s UTC", "%(until)s")
+        filled["until"] = reader.write(moment)
     try:
-        return reader.words.gettext(sentence) % {name: _value(value, table, reader) for name, value in values.items()}
+        return wording % filled
     except (KeyError, TypeError, ValueError):  # an old entry whose sentence has changed since
         return entry.text
 
 
-def _value(value: object, table: Mapping[str, str], reader: Reader) -> object:
+def _stored_moment(value: object) -> datetime | None:
+    """Read a moment as the steps of sessions store it ("2026-11-23 13:55", UTC)."""
+    try:
+        return datetime.strptime(str(value), "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _scopes(value: object, reader: Reader) -> str:
+    return ", ".join(reader.words.gettext(labels.SCOPE.get(scope, scope)) for scope in str(value).split(", "))
+
+
+def _value(name: str, value: object, table: Mapping[str, str], reader: Reader) -> object:
     """Word a value: a word of a closed set, a moment to wait until, a sentence of ours; anything else as it is."""
     if not isinstance(value, str) or not value:
         return value
@@ -141,7 +165,7 @@ def _value(value: object, table: Mapping[str, str], reader: Reader) -> object:
             return f"{reader.words.gettext(table[word])} {reader.write(datetime.fromisoformat(moment))}"
         except ValueError:
             return value
-    return reader.words.gettext(value)
+    return reader.words.gettext(value) if name in _SENTENCES else value
 
 
 def _recipients(entry: Entry) -> str:
@@ -165,8 +189,15 @@ def _marks(item: TimelineItem, reader: Reader) -> Sequence[tuple[str, str]]:
     marks: list[tuple[str, str]] = []
     if item.mail is not None and item.entry.kind == EntryKind.MESSAGE:
         marks.extend(_mail_mark(item.mail, reader))
-    if item.entry.data.get("sender_verified") == "fail":
-        marks.append((reader.words("sender could not be verified"), "bad"))
+    data, words = item.entry.data, reader.words
+    if data.get("sender_verified") == "fail":
+        marks.append((words("sender could not be verified"), "bad"))
+    if data.get("automatic", "no") not in ("no", ""):
+        marks.append((words("written by a program"), ""))
+    if data.get("protection", "none") not in ("none", ""):
+        marks.append((words("encrypted or signed, kept whole"), "warn"))
+    if data.get("left_in_raw_mail"):
+        marks.append((words("more attachments are in the stored mail"), "warn"))
     return marks
 
 
