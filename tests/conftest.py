@@ -14,12 +14,18 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import create_engine, text
 
 from orchestrator.core.db import Database
 from orchestrator.core.settings import Settings
 from tests.postgres import PostgresServer, start_postgres
 from web.schema import create_schema
+
+structlog.configure(processors=[
+    structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, structlog.processors.StackInfoRenderer(),
+    structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+])  # the default draws every local variable of a traceback, which takes a minute in a served program
 
 FORBID_SKIPS = os.environ.get("FERNWART_FORBID_SKIPS") == "1"
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"

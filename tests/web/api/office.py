@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from agents.protocol.signatures import SigningKey
 from orchestrator.accounts.actor import Role
 from orchestrator.accounts.models import User
 from orchestrator.core.ids import new_id
@@ -103,6 +104,8 @@ def open_office(settings: Settings) -> Generator[Office, None, None]:
             make_approver(unit, contact, people["lead"], scopes=("terminal",))
             endpoint = make_endpoint(unit, organisation, responsible=contact, agent_user="support", accounts={
                 "support": {"login_allowed": True, "may_become_root": False, "reason": ""}})
+            key = SigningKey.generate().public
+            endpoint.public_key, endpoint.fingerprint = key.text, key.fingerprint
         office = Office(whole, people, stranger, queue, other_queue, organisation, contact, endpoint)
         yield office
         office.close()
