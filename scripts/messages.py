@@ -190,7 +190,7 @@ def list_faults(folder: CatalogueFolder, language: str) -> list[tuple[Text, str]
             continue
         text: Text = wanted.id if isinstance(wanted.id, str) else (wanted.id[0], wanted.id[1])
         found = catalogue.get(wanted.id)
-        translated = _texts(found.string) if found is not None else ()
+        translated = _texts(found.string) if found is not None and found.string else ()
         if not translated or not all(translated):
             faults.append((text, "not translated"))
         elif found is not None and found.fuzzy:

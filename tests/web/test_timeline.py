@@ -10,11 +10,12 @@ import pytest
 from orchestrator.accounts.actor import Actor, ActorKind
 from orchestrator.core.i18n import translator
 from orchestrator.tickets.models import Entry, EntryKind
+from orchestrator.tickets.queries import TimelineItem
 from sessions.lifecycle.lines import REQUESTED, line_of
 from sessions.lifecycle.machine import Trigger
 from sessions.lifecycle.models import SessionState
 from web.i18n import add_catalogues
-from web.pages.timeline import Reader, short_name, word_entry
+from web.pages.timeline import Reader, marks_of, short_name, word_entry
 
 NOW = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
 
@@ -76,3 +77,14 @@ def test_an_odd_stored_step_falls_back_to_its_english_text(data: dict[str, Any])
 
 def test_a_session_is_called_by_its_last_four_characters() -> None:
     assert short_name("01a20893-95a3-7b85-abd1-0a4c471d0274") == "0274"
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    ({"automatic": "none", "protection": "none", "sender_verified": "none"}, []),
+    ({"automatic": "generated"}, ["written by a program"]),
+    ({"protection": "encrypted_pgp", "sender_verified": "fail"}, ["sender could not be verified", "encrypted, kept whole"]),
+    ({"protection": "signed_smime", "left_in_raw_mail": ["huge.iso"]}, ["signed, kept whole", "more attachments are in the stored mail"]),
+])
+def test_a_mail_carries_marks_for_what_a_technician_must_know(data: dict[str, Any], words: list[str]) -> None:
+    item = TimelineItem(entry(EntryKind.MESSAGE, data), (), None)
+    assert [text for text, _tone in marks_of(item, reader("en"))] == words

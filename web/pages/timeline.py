@@ -99,7 +99,7 @@ def build_timeline(unit: ReadUnit, records: Database, reader: Reader, ticket: Ti
         shown.append(ShownItem(
             entry, word_entry(entry, reader), attachments=item.attachments, recipients=_recipients(entry),
             entered_by=str(entry.data.get("entered_by", "")),
-            explanation=_explanation(entry, reader), marks=_marks(item, reader)))
+            explanation=_explanation(entry, reader), marks=marks_of(item, reader)))
     return shown
 
 
@@ -185,17 +185,21 @@ def _explanation(entry: Entry, reader: Reader) -> str:
     return ""
 
 
-def _marks(item: TimelineItem, reader: Reader) -> Sequence[tuple[str, str]]:
+def marks_of(item: TimelineItem, reader: Reader) -> Sequence[tuple[str, str]]:
+    """Say what a technician must know about an entry before he believes it, each with its tone."""
     marks: list[tuple[str, str]] = []
     if item.mail is not None and item.entry.kind == EntryKind.MESSAGE:
         marks.extend(_mail_mark(item.mail, reader))
     data, words = item.entry.data, reader.words
     if data.get("sender_verified") == "fail":
         marks.append((words("sender could not be verified"), "bad"))
-    if data.get("automatic", "no") not in ("no", ""):
+    if data.get("automatic", "none") != "none":
         marks.append((words("written by a program"), ""))
-    if data.get("protection", "none") not in ("none", ""):
-        marks.append((words("encrypted or signed, kept whole"), "warn"))
+    protection = str(data.get("protection", "none"))
+    if protection.startswith("encrypted"):
+        marks.append((words("encrypted, kept whole"), "warn"))
+    elif protection.startswith("signed"):
+        marks.append((words("signed, kept whole"), ""))
     if data.get("left_in_raw_mail"):
         marks.append((words("more attachments are in the stored mail"), "warn"))
     return marks
