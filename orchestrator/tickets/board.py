@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from orchestrator.accounts.actor import Actor, Right
 from orchestrator.core.db import ReadUnit
@@ -45,11 +45,17 @@ def board(unit: ReadUnit, actor: Actor) -> Board:
     mine = list_tickets(unit, actor, TicketFilter(statuses=OPEN_STATUSES, assignee_id=actor.user_id, order=Order.RANK),
                         limit=MY_WORK) if actor.user_id else None
     found = find_next(unit, actor)
-    following = load_rows(unit, [found[0].id]) if found else ()
+    queues = _queues(unit, actor)
+    waiting = {queue.id: _waiting(unit, queue) for queue in queues}
+    shown = [ticket_id for ids in waiting.values() for ticket_id in ids[:FIRST_OF_QUEUE]] + ([found[0].id] if found else [])
+    rows = {row.ticket.id: row for row in load_rows(unit, list(dict.fromkeys(shown)))}
     return Board(
         my_work=mine.items if mine else (), my_work_more=bool(mine and mine.next),
-        queues=tuple(_queue_board(unit, queue) for queue in _queues(unit, actor)),
-        next=following[0] if following else None, why=found[1] if found else None,
+        queues=tuple(
+            QueueBoard(queue, tuple(rows[ticket_id] for ticket_id in waiting[queue.id][:FIRST_OF_QUEUE] if ticket_id in rows),
+                       min(len(waiting[queue.id]), COUNTED), len(waiting[queue.id]) > COUNTED)
+            for queue in queues),
+        next=rows.get(found[0].id) if found else None, why=found[1] if found else None,
     )
 
 
@@ -60,8 +66,7 @@ def _queues(unit: ReadUnit, actor: Actor) -> list[Queue]:
     return list(unit.db.scalars(statement))
 
 
-def _queue_board(unit: ReadUnit, queue: Queue) -> QueueBoard:
-    waiting = select(Ticket.id).where(UNTAKEN, Ticket.queue_id == queue.id)
-    first = unit.db.scalars(waiting.order_by(Ticket.priority, Ticket.created_at).limit(FIRST_OF_QUEUE)).all()
-    count = unit.db.scalar(select(func.count()).select_from(waiting.limit(COUNTED + 1).subquery())) or 0
-    return QueueBoard(queue, load_rows(unit, first), min(count, COUNTED), count > COUNTED)
+def _waiting(unit: ReadUnit, queue: Queue) -> list[str]:
+    """The first tickets that nobody has, what breaks first at the top; one more than is counted."""
+    statement = select(Ticket.id).where(UNTAKEN, Ticket.queue_id == queue.id).order_by(Ticket.priority, Ticket.created_at)
+    return list(unit.db.scalars(statement.limit(COUNTED + 1)))

@@ -82,7 +82,7 @@ def test_every_notice_has_a_german_sentence_with_the_same_places() -> None:
     german = translator("de")
     for sentence in [*NOTICES.values(), *CHANGES.values()]:
         assert sentence in german.messages
-        values = {name: "x" for name in ("address", "reason", "subject", "error", "addresses", "number", "from", "to", "relation")}
+        values = dict.fromkeys(("address", "reason", "subject", "error", "addresses", "number", "from", "to", "relation"), "x")
         assert german.gettext(sentence) % values
 
 
