@@ -102,7 +102,7 @@ class Browser:
 
     def request(self, method: str, path: str, *, data: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None,
                 content: bytes | None = None) -> httpx.Response:
-        sent = dict(headers or {})
+        sent = {"accept-language": "en", **(headers or {})}
         if self.cookies:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         self._client.cookies.clear()
