@@ -335,8 +335,8 @@ class ChannelRelay:
     def _on_command(self, row: CommandRow) -> None:
         news = write_message(
             "command", number=row.number, line=row.line if row.line is None else row.line[:SHOWN_LINE], directory=row.directory,
-            exit_status=row.exit_status, started_at=row.started_at.isoformat(), seconds=row.seconds, source=row.source, depth=row.depth, flags=list(row.flags),
-            offset=row.offset_start, channel=self.channel_id,
+            exit_status=row.exit_status, started_at=row.started_at.isoformat(), seconds=row.seconds, source=row.source, depth=row.depth,
+            flags=list(row.flags), offset=row.offset_start, channel=self.channel_id,
         )
         for viewer in self._viewers:
             if viewer.who.sees_commands:
