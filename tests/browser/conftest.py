@@ -10,13 +10,21 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from tests.os_account import shell_account
 from tests.running import Running, read_logins, start_demo
 
 OUTPUT = Path(__file__).resolve().parent.parent.parent / ".ci" / "output"
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running, None, None]:
+def shell_user() -> Generator[str, None, None]:
+    """Whose shells the technician opens; there before the agent lists the accounts of the machine."""
+    with shell_account("demo") as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, shell_user: str) -> Generator[Running, None, None]:
     """The demo, started once for all browser tests of a process."""
     running = start_demo(tmp_path_factory.mktemp("demo"))
     try:

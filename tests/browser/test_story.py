@@ -3,7 +3,6 @@ phone without JavaScript, the technician works in a terminal, the customer watch
 
 from __future__ import annotations
 
-import getpass
 import re
 import time
 from collections.abc import Callable
@@ -84,7 +83,7 @@ def test_the_main_job_from_mail_to_article(open_page: OpenPage, log_in: LogIn, s
     expect(technician.locator("main")).to_contain_text("Yes, exactly that one.", timeout=15_000)
 
 
-def ask_and_approve(technician: Page, customer: Page, log_in: LogIn) -> None:
+def ask_and_approve(technician: Page, customer: Page, log_in: LogIn, user: str) -> None:
     """Ask for a terminal on the sample ticket of Muster GmbH and allow it on the phone."""
     log_in(technician, "jana")
     technician.goto("/tickets")
@@ -93,9 +92,10 @@ def ask_and_approve(technician: Page, customer: Page, log_in: LogIn) -> None:
     technician.keyboard.press("v")
     expect(technician).to_have_url(re.compile("/connect"))
     technician.locator("textarea[name=purpose]").fill("Druckerwarteschlange prüfen")
-    wanted = "terminal.admin" if getpass.getuser() == "root" else "terminal"
+    technician.locator("select[name=user]").select_option(user)
+    mighty = "(" in technician.locator("select[name=user] option:checked").inner_text()
     for scope in ("terminal", "terminal.admin"):
-        technician.locator(f"input[name=scopes][value='{scope}']").set_checked(scope == wanted or _may_become_root(technician, scope))
+        technician.locator(f"input[name=scopes][value='{scope}']").set_checked((scope == "terminal.admin") == mighty)
     technician.locator("main form button.btn-primary").last.click()
     expect(technician).to_have_url(re.compile(r"/tickets/[\d-]+$"))
     read_mail(customer, "erika@muster.example", "Zugriff")
@@ -103,15 +103,10 @@ def ask_and_approve(technician: Page, customer: Page, log_in: LogIn) -> None:
     expect(customer.locator("main")).to_contain_text("Jana Roth")
 
 
-def _may_become_root(page: Page, scope: str) -> bool:
-    chosen = page.locator("select[name=user] option:checked").inner_text()
-    return scope == "terminal.admin" and "(" in chosen
-
-
-def test_the_customer_consents_watches_and_stops(open_page: OpenPage, log_in: LogIn, screenshots: Path) -> None:
+def test_the_customer_consents_watches_and_stops(open_page: OpenPage, log_in: LogIn, shell_user: str, screenshots: Path) -> None:
     customer = open_page(width=390, height=844, scripts=False, locale="de-DE")
     technician = open_page()
-    ask_and_approve(technician, customer, log_in)
+    ask_and_approve(technician, customer, log_in, shell_user)
     customer.screenshot(path=screenshots / "story-consent.png", full_page=True)
     customer.locator("button[value=approve]").click()
     expect(customer.locator("button[value=stop]")).to_be_visible()
