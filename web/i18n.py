@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
@@ -20,6 +20,7 @@ from orchestrator.core.i18n import Language
 from web import labels, moments
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
+_MARK = "0field0"
 LOCALES = Path(__file__).resolve().parent / "locales"
 
 
@@ -65,10 +66,25 @@ def url_for(context: Context, name: str, /, *, query: Mapping[str, object] | Non
 
     `query` adds a query string; empty values are left out, sequences repeat their name.
     """
-    request = context["request"]
-    address = str(request.app.url_path_for(name, **path))
+    address = _address_of(context["request"].app, name, path)
     wanted = {key: value for key, value in (query or {}).items() if value not in (None, "", [], ())}
     return f"{address}?{urlencode(wanted, doseq=True)}" if wanted else address
+
+
+def _address_of(app: Any, name: str, path: Mapping[str, object]) -> str:
+    """Find the address of a route. Looking one up walks the whole route table, so each name's pattern is kept with the app."""
+    patterns: dict[tuple[str, ...], str] | None = getattr(app.state, "url_patterns", None)
+    if patterns is None:
+        patterns = app.state.url_patterns = {}
+    if not all(isinstance(value, str) and value and "/" not in value for value in path.values()):
+        return str(app.url_path_for(name, **path))
+    key = (name, *path)
+    if key not in patterns:
+        patterns[key] = str(app.url_path_for(name, **{part: f"{_MARK}{part}{_MARK}" for part in path}))
+    address = patterns[key]
+    for part, value in path.items():
+        address = address.replace(f"{_MARK}{part}{_MARK}", quote(str(value), safe="~()*!.'-_:@,;=+$&"))
+    return address
 
 
 def choose_language(*, chosen: str | None, accept_language: str | None, fallback: Language) -> Language:

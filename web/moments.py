@@ -6,10 +6,11 @@ The reader's zone and the time of the request come from the names `time_zone` an
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 
@@ -32,7 +33,7 @@ def find_zone(name: str | None) -> ZoneInfo:
 def write_moment(moment: datetime, *, now: datetime, zone: ZoneInfo, language: Language) -> str:
     """Write a moment as short as stays clear: "09:02" today, "yesterday 09:02", "3 Nov 09:02", with year if another."""
     local, today = moment.astimezone(zone), now.astimezone(zone).date()
-    clock = format_time(local, "HH:mm", locale=language)
+    clock = f"{local:%H:%M}"
     if local.date() == today:
         return clock
     words = translator(language)
@@ -43,19 +44,26 @@ def write_moment(moment: datetime, *, now: datetime, zone: ZoneInfo, language: L
     pattern = {Language.GERMAN: "d. MMM", Language.ENGLISH: "d MMM"}[language]
     if local.year != today.year:
         pattern += " y"
-    return f"{format_date(local.date(), pattern, locale=language)} {clock}"
+    return f"{_write_date(local.date(), pattern, language)} {clock}"
 
 
 def write_exact_moment(moment: datetime, *, zone: ZoneInfo, language: Language) -> str:
     """Write a moment completely, with seconds and zone, for titles and receipts."""
-    pattern = {Language.GERMAN: "EEEE, d. MMMM y, HH:mm:ss z", Language.ENGLISH: "EEEE, d MMMM y, HH:mm:ss z"}[language]
-    return format_datetime(moment.astimezone(zone), pattern, locale=language)
+    pattern = {Language.GERMAN: "EEEE, d. MMMM y", Language.ENGLISH: "EEEE, d MMMM y"}[language]
+    local = moment.astimezone(zone)
+    return f"{_write_date(local.date(), pattern, language)}, {local:%H:%M:%S %Z}"
 
 
 def write_day(moment: datetime, *, zone: ZoneInfo, language: Language) -> str:
     """Write the day of a moment: "23 Nov 2026"."""
     pattern = {Language.GERMAN: "d. MMM y", Language.ENGLISH: "d MMM y"}[language]
-    return format_date(moment.astimezone(zone).date(), pattern, locale=language)
+    return _write_date(moment.astimezone(zone).date(), pattern, language)
+
+
+@lru_cache(maxsize=4096)
+def _write_date(day: date, pattern: str, language: Language) -> str:
+    """Write a date by a CLDR pattern; kept, since a list writes the same few days again and again."""
+    return format_date(day, pattern, locale=language)
 
 
 def write_span(seconds: float, *, language: Language) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from fastapi import FastAPI
+from starlette.routing import NoMatchFound
 
 from orchestrator.core.i18n import Language, find_language, translator
 from web.i18n import TEMPLATES, add_catalogues, build_environment, choose_language
@@ -87,3 +91,23 @@ def test_moments_in_a_template_are_in_the_readers_zone_and_language() -> None:
     english = build_environment(Language.ENGLISH, page_globals={}).from_string(source).render(**names, time_zone="America/New_York")
     assert german == "09:02 2026-11-23T08:02:00Z 1 h 42 min"
     assert english == "03:02 2026-11-23T08:02:00Z 1 h 42 min"
+
+
+def test_an_address_is_a_path_with_its_values_quoted() -> None:
+    app = FastAPI()
+
+    @app.get("/things/{name}/parts/{part}", name="things:show")
+    def show(name: str, part: str) -> str:
+        return name + part
+
+    environment = build_environment(Language.ENGLISH, page_globals={})
+    source = environment.from_string("{{ url_for('things:show', name=name, part='x', query={'q': query, 'empty': '', 'many': [1, 2]}) }}")
+
+    def address(name: str, query: str = "") -> str:
+        return html.unescape(source.render(name=name, query=query, request=SimpleNamespace(app=app)))
+
+    assert address("2026-000123-4", "ä&b=c") == "/things/2026-000123-4/parts/x?q=%C3%A4%26b%3Dc&many=1&many=2"
+    assert address("other") == "/things/other/parts/x?many=1&many=2"
+    assert address('a?b#c"<é') == "/things/a%3Fb%23c%22%3C%C3%A9/parts/x?many=1&many=2"
+    with pytest.raises(NoMatchFound):
+        environment.from_string("{{ url_for('no:such') }}").render(request=SimpleNamespace(app=app))
