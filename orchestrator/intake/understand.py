@@ -36,6 +36,8 @@ from orchestrator.tickets.service import add_entry, add_notice, add_participant,
 from orchestrator.tickets.status import change_status
 
 _MAX_SHOWN_ADDRESSES = 50
+_MAX_ATTACHMENTS = 200
+_MAX_NAMES = 50
 _WOKEN = (Status.WAITING_CUSTOMER, Status.WAITING_UNTIL)
 
 
@@ -167,10 +169,15 @@ def _texts(mail: ParsedMail) -> tuple[str, str]:
 
 
 def _attachments(mail: ParsedMail) -> tuple[list[NewAttachment], list[str]]:
-    """Give the files, and the names of those too large to store apart; these stay in the raw mail."""
-    kept = [file for file in mail.attachments if file.size <= MAX_ATTACHMENT_BYTES]
-    left_out = [file.name for file in mail.attachments if file.size > MAX_ATTACHMENT_BYTES]
-    return [NewAttachment(file.name, file.content_type, file.data, file.content_id) for file in kept], left_out
+    """Give the files, and the names of those too many or too large to store apart; these stay in the raw mail."""
+    kept: list[NewAttachment] = []
+    left_out: list[str] = []
+    for file in mail.attachments:
+        if file.size <= MAX_ATTACHMENT_BYTES and len(kept) < _MAX_ATTACHMENTS:
+            kept.append(NewAttachment(file.name, file.content_type, file.data, file.content_id))
+        else:
+            left_out.append(file.name)
+    return kept, left_out[:_MAX_NAMES]
 
 
 def _name_of(sender: Sender) -> str:

@@ -22,6 +22,7 @@ from orchestrator.customers.models import Contact
 from orchestrator.intake import understand
 from orchestrator.intake.events import OwnLinksSeen
 from orchestrator.intake.models import RawInput
+from orchestrator.intake.queries import InputCounts, count_inputs
 from orchestrator.intake.raw import read_raw, store_raw
 from orchestrator.intake.receive import arrive, receive_mail, recover_waiting
 from orchestrator.intake.understand import IntakeResult, Outcome
@@ -356,6 +357,27 @@ def test_every_odd_mail_becomes_a_ticket(desk: Database, settings: Settings) -> 
     assert count(desk, Ticket) == len(raws)
     with desk.read() as unit:
         assert set(unit.db.scalars(select(RawInput.state))) == {"understood"}
+
+
+def test_mail_of_a_thousand_files_keeps_two_hundred_apart_and_the_rest_in_the_raw_mail(desk: Database, settings: Settings) -> None:
+    part = b"--x\r\nContent-Type: application/pdf; name=datei.pdf\r\n\r\n%PDF\r\n"
+    result = take(desk, settings, b"From: erika@example.de\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n" + part * 900 + b"--x--\r\n")
+    with desk.read() as unit:
+        assert unit.db.scalar(select(func.count()).select_from(Attachment).where(Attachment.entry_id == result.entry_id)) == 200
+        assert len(unit.db.get_one(Entry, result.entry_id).data["left_in_raw_mail"]) == 50
+        assert read_raw(unit.db.scalars(select(RawInput)).one()).count(b"%PDF") == 900
+
+
+def test_inputs_that_wait_or_failed_are_counted_for_the_health_page(desk: Database, settings: Settings) -> None:
+    with desk.write() as unit:
+        store_raw(unit, arrive(mail(), settings, door="test", envelope_from=None))
+        unit.db.scalars(select(RawInput)).one().received_at = unit.now - timedelta(hours=1)
+    with desk.read() as unit:
+        counts = count_inputs(unit)
+    assert (counts.waiting, counts.failed) == (1, 0)
+    recover_waiting(desk)
+    with desk.read() as unit:
+        assert count_inputs(unit) == InputCounts(waiting=0, failed=0)
 
 
 def test_attachments_and_inline_pictures_are_stored(desk: Database, settings: Settings) -> None:

@@ -48,6 +48,7 @@ _LOGIN_LINK = _path_pattern("login/link")
 _PATHS = (_CONSENT, _SET_UP, _LOGIN_LINK)
 _ENDS_IN_SLASH = re.compile(_SLASH + _NOISE + rb"\Z")
 _ONE_LETTER = re.compile(rb"=[0-9A-F]{2}|%[0-9A-F]{2}|[A-Za-z0-9_\-]|\x00|=?\r?\n[> \t]{0,10}")
+_PLAIN_TOKEN = re.compile(rb"[A-Za-z0-9_\-]{43}")
 _CODED_LETTER = re.compile(rb"[=%](5F|2D)")
 _CODED = re.compile(rb"[=%]([0-9A-Fa-f]{2})")
 _WRAP = re.compile(rb"\x00|=?\r?\n[> \t]{0,10}")
@@ -73,7 +74,7 @@ def mask_tokens(raw: bytes, *, public_url: str) -> MaskedMail:
     """
     state = _Masking(_plain_host(public_url))
     masked = state.mask(raw, 0)
-    return MaskedMail(masked, tuple(dict.fromkeys(state.hashes)), state.count)
+    return MaskedMail(masked, tuple(state.hashes), state.count)
 
 
 class _Masking:
@@ -81,7 +82,7 @@ class _Masking:
 
     def __init__(self, host: bytes) -> None:
         self._host = host
-        self.hashes: list[str] = []
+        self.hashes: dict[str, None] = {}
         self.count = 0
 
     def mask(self, data: bytes, depth: int) -> bytes:
@@ -96,13 +97,19 @@ class _Masking:
 
     def _find(self, pattern: re.Pattern[bytes], data: bytes) -> Iterator[tuple[int, int, bytes]]:
         for match in pattern.finditer(data):
+            if len(match[1]) == TOKEN_LETTERS and data[match.start() - 1 : match.start()] == b"/" and _PLAIN_TOKEN.fullmatch(match[1]):
+                # The usual case, without any encoding.
+                self.hashes.setdefault(hashlib.sha256(match[1]).hexdigest())
+                self.count += 1
+                yield *match.span(1), b"*" * TOKEN_LETTERS
+                continue
             before = data[max(0, match.start() - _LOOK_BACK) : match.start()]
             if _ENDS_IN_SLASH.search(before[-20:]) is None:
                 continue
             letters = _WRAP.sub(b"", match.group(1))
             token = _CODED_LETTER.sub(lambda code: b"_" if code.group(1) == b"5F" else b"-", letters)
             if len(token) == TOKEN_LETTERS:
-                self.hashes.append(hashlib.sha256(token).hexdigest())
+                self.hashes.setdefault(hashlib.sha256(token).hexdigest())
             elif not self._is_our_host(before):
                 continue
             self.count += 1

@@ -8,6 +8,7 @@ Written for this project; no real person, address or company.
 import base64
 import quopri
 import struct
+from collections.abc import Callable
 
 CRLF = b"\r\n"
 PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
@@ -381,47 +382,59 @@ def huge_header(size: int = 10 * 1024 * 1024) -> bytes:
     return b"From: a@b.de\r\nSubject: gross\r\n" + line * (size // len(line)) + b"\r\nDer Text kommt nach dem Kopf.\r\n"
 
 
-def hostile_mails() -> dict[str, bytes]:
-    """Mails made to cost time or memory, by name."""
+def _wrapped_base64(layers: int) -> bytes:
+    """Base64 of base64 of base64."""
+    data = b"a" * 1_000_000
+    for _ in range(layers):
+        data = base64.encodebytes(data)
+    return b"Content-Transfer-Encoding: base64\r\n\r\n" + data
+
+
+def hostile_mails() -> dict[str, Callable[[], bytes]]:
+    """Mails made to cost time or memory, by name; each is built when it is called."""
     return {
-        "50 000 parts": many_parts(),
-        "depth 1 000": deep(),
-        "header of 10 MB": huge_header(),
-        "header of 10 MB in one line": b"Subject: " + b"a" * (10 * 1024 * 1024) + b"\r\n\r\ntext",
-        "header of bare carriage returns": b"a: b\r" * (2 * 1024 * 1024),
-        "header of folds": b"Subject: x\r\n" + b" y\r\n" * (2 * 1024 * 1024),
-        "encoded words without end": b"Subject: " + b"=?utf-8?q?" * 400_000 + b"\r\n\r\ntext",
-        "addresses without end": b"To: " + b"a@b.de, " * 1_000_000 + b"\r\n\r\ntext",
-        "addresses of colons": b"From: " + b"a" * 30_000 + b"@" + b":" * 30_000 + b"\r\n\r\ntext",
-        "references without end": b"References: " + b"<a@b> " * 1_000_000 + b"\r\n\r\ntext",
-        "parameters without end": b"Content-Type: text/plain; " + b"a*0*=b; " * 500_000 + b"\r\n\r\ntext",
-        "boundary in every line": b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--xx\r\n" * 2_000_000,
-        "guesses without end": b"Content-Type: multipart/mixed\r\n\r\n" + b"--x\r\n" * 2_000_000,
-        "20 MB of base64": b"Content-Transfer-Encoding: base64\r\n\r\n" + b"QUJD" * (5 * 1024 * 1024),
-        "20 MB of broken base64": b"Content-Transfer-Encoding: base64\r\n\r\n" + b"=Q" * (10 * 1024 * 1024),
-        "20 MB of quoted-printable": b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + b"=" * (20 * 1024 * 1024),
-        "20 MB of NUL": b"\0" * (20 * 1024 * 1024),
-        "20 MB of quote marks": b"Subject: x\r\n\r\n" + b">" * (20 * 1024 * 1024),
-        "a million quoted lines": b"Subject: x\r\n\r\n" + b"> a\r\n" * 1_000_000,
-        "a million attributions": b"Subject: x\r\n\r\n" + b"Am 1.1.2026 a@b.de\r\n" * 500_000,
-        "a million header blocks": b"Subject: x\r\n\r\n" + b"Von: a\r\n" * 1_000_000,
-        "a million signatures": b"Subject: x\r\n\r\n" + b"Mit freundlichen Gr=FC=DFen\r\nTel. 1\r\n" * 200_000,
-        "closing phrases": b"Subject: x\r\n\r\n" + b"MfG\r\n" * 500_000,
-        "uuencode begins": b"Subject: x\r\n\r\n" + b"begin 644 x\r\n" * 500_000,
-        "html open tags": b"Content-Type: text/html\r\n\r\n" + b"<p><font size=1>" * 500_000,
-        "html open comments": b"Content-Type: text/html\r\n\r\n" + b"<!--" * 2_000_000,
-        "html open quotes": b"Content-Type: text/html\r\n\r\n" + b'<a b="x ' * 1_000_000,
-        "html references": b"Content-Type: text/html\r\n\r\n" + b"&" * 5_000_000,
-        "html long reference": b"Content-Type: text/html\r\n\r\n&#" + b"9" * 5_000_000,
-        "html attributes": b"Content-Type: text/html\r\n\r\n<a " + b" ".join(b"a%d=1" % index for index in range(300_000)) + b">",
-        "html divs": b"Content-Type: text/html\r\n\r\n" + b"<div>" * 29_000,
-        "utf-7": b"Content-Type: text/plain; charset=utf-7\r\n\r\n" + b"+ADw-" * 2_000_000,
-        "utf-16 surrogates": b"Content-Type: text/plain; charset=utf-16\r\n\r\n\xff\xfe" + b"\x00\xd8" * 2_000_000,
-        "punycode": b"Content-Type: text/plain; charset=punycode\r\n\r\n" + b"a" * 5_000_000 + b"-" + b"z" * 5_000_000,
-        "random bytes": bytes(range(256)) * 40_000,
-        "tnef": b"Content-Type: application/ms-tnef\r\n\r\n" + struct.pack("<IH", 0x223E9F78, 1)
+        "50 000 parts": lambda: many_parts(),
+        "depth 1 000": lambda: deep(),
+        "header of 10 MB": lambda: huge_header(),
+        "header of 10 MB in one line": lambda: b"Subject: " + b"a" * (10 * 1024 * 1024) + b"\r\n\r\ntext",
+        "header of bare carriage returns": lambda: b"a: b\r" * (2 * 1024 * 1024),
+        "header of folds": lambda: b"Subject: x\r\n" + b" y\r\n" * (2 * 1024 * 1024),
+        "encoded words without end": lambda: b"Subject: " + b"=?utf-8?q?" * 400_000 + b"\r\n\r\ntext",
+        "addresses without end": lambda: b"To: " + b"a@b.de, " * 1_000_000 + b"\r\n\r\ntext",
+        "addresses of colons": lambda: b"From: " + b"a" * 30_000 + b"@" + b":" * 30_000 + b"\r\n\r\ntext",
+        "references without end": lambda: b"References: " + b"<a@b> " * 1_000_000 + b"\r\n\r\ntext",
+        "parameters without end": lambda: b"Content-Type: text/plain; " + b"a*0*=b; " * 500_000 + b"\r\n\r\ntext",
+        "boundary in every line": lambda: b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--xx\r\n" * 2_000_000,
+        "guesses without end": lambda: b"Content-Type: multipart/mixed\r\n\r\n" + b"--x\r\n" * 2_000_000,
+        "20 MB of base64": lambda: b"Content-Transfer-Encoding: base64\r\n\r\n" + b"QUJD" * (5 * 1024 * 1024),
+        "20 MB of broken base64": lambda: b"Content-Transfer-Encoding: base64\r\n\r\n" + b"=Q" * (10 * 1024 * 1024),
+        "20 MB of quoted-printable": lambda: b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + b"=" * (20 * 1024 * 1024),
+        "20 MB of NUL": lambda: b"\0" * (20 * 1024 * 1024),
+        "20 MB of quote marks": lambda: b"Subject: x\r\n\r\n" + b">" * (20 * 1024 * 1024),
+        "a million quoted lines": lambda: b"Subject: x\r\n\r\n" + b"> a\r\n" * 1_000_000,
+        "a million attributions": lambda: b"Subject: x\r\n\r\n" + b"Am 1.1.2026 a@b.de\r\n" * 500_000,
+        "a million header blocks": lambda: b"Subject: x\r\n\r\n" + b"Von: a\r\n" * 1_000_000,
+        "a million signatures": lambda: b"Subject: x\r\n\r\n" + b"Mit freundlichen Gr=FC=DFen\r\nTel. 1\r\n" * 200_000,
+        "closing phrases": lambda: b"Subject: x\r\n\r\n" + b"MfG\r\n" * 500_000,
+        "uuencode begins": lambda: b"Subject: x\r\n\r\n" + b"begin 644 x\r\n" * 500_000,
+        "html open tags": lambda: b"Content-Type: text/html\r\n\r\n" + b"<p><font size=1>" * 500_000,
+        "html open comments": lambda: b"Content-Type: text/html\r\n\r\n" + b"<!--" * 2_000_000,
+        "html open quotes": lambda: b"Content-Type: text/html\r\n\r\n" + b'<a b="x ' * 1_000_000,
+        "html references": lambda: b"Content-Type: text/html\r\n\r\n" + b"&" * 5_000_000,
+        "html long reference": lambda: b"Content-Type: text/html\r\n\r\n&#" + b"9" * 5_000_000,
+        "html attributes": lambda: b"Content-Type: text/html\r\n\r\n<a " + b" ".join(b"a%d=1" % index for index in range(300_000)) + b">",
+        "html divs": lambda: b"Content-Type: text/html\r\n\r\n" + b"<div>" * 29_000,
+        "utf-7": lambda: b"Content-Type: text/plain; charset=utf-7\r\n\r\n" + b"+ADw-" * 2_000_000,
+        "utf-16 surrogates": lambda: b"Content-Type: text/plain; charset=utf-16\r\n\r\n\xff\xfe" + b"\x00\xd8" * 2_000_000,
+        "punycode": lambda: b"Content-Type: text/plain; charset=punycode\r\n\r\n" + b"a" * 5_000_000 + b"-" + b"z" * 5_000_000,
+        "links of ours": lambda: b"Subject: x\r\n\r\n" + (b"https://support.example.de/consent/" + b"a" * 43 + b"\r\n") * 200_000,
+        "words of links": lambda: b"Subject: x\r\n\r\n" + b"consent/" * 2_000_000,
+        "broken lines": lambda: b"Subject: x\r\n\r\n" + b"c=\r\n" * 3_000_000,
+        "base64 in base64": lambda: _wrapped_base64(8),
+        "random bytes": lambda: bytes(range(256)) * 40_000,
+        "tnef": lambda: b"Content-Type: application/ms-tnef\r\n\r\n" + struct.pack("<IH", 0x223E9F78, 1)
         + (struct.pack("<BHHI", 2, 0x9002, 6, 0) + b"\0\0") * 500_000,
-        "delivery status": b"Content-Type: multipart/report; boundary=x; report-type=delivery-status\r\n\r\n--x\r\n"
+        "delivery status": lambda: b"Content-Type: multipart/report; boundary=x; report-type=delivery-status\r\n\r\n--x\r\n"
         b"Content-Type: message/delivery-status\r\n\r\n" + b"\r\n" * 5_000_000 + b"--x--",
-        "rfc 822 nested": b"Content-Type: message/rfc822\r\n\r\n" * 300_000,
+        "rfc 822 nested": lambda: b"Content-Type: message/rfc822\r\n\r\n" * 300_000,
     }  # fmt: skip
