@@ -51,6 +51,8 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Content-Security-Policy", CSP)
+                if scope["path"].startswith("/api/"):
+                    headers.setdefault("Cache-Control", "private, no-store")
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 if self._https:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from importlib import import_module
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 
 PAGES = (
     "web.pages.login",
@@ -41,3 +43,4 @@ def include_routes(app: FastAPI, *, demo: bool) -> None:
     names = (*PAGES, *SOCKETS, *API, *(("web.pages.demo",) if demo else ()))
     for name in names:
         app.include_router(import_module(name).router)
+    deque(iter_route_contexts(app.routes), maxlen=0)  # resolved now, not by the first visitor

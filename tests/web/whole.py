@@ -68,7 +68,7 @@ def run_whole(settings: Settings, *, demo: bool = False) -> Generator[Whole, Non
     """Serve the program on a free port until the block ends."""
     app = create_app(settings, demo=demo)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, ws="websockets-sansio", ws_per_message_deflate=False, lifespan="on",
-                                           log_config=None, access_log=False))
+                                           proxy_headers=bool(settings.trusted_proxies), log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until = time.monotonic() + 20

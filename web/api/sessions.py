@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from orchestrator.accounts.actor import Right
 from orchestrator.core.db import ReadUnit
 from orchestrator.tickets.queries import get_ticket
 from sessions.consent.models import ConsentRequest
@@ -37,6 +38,7 @@ def ask(request: Request, unit: Writing, actor: CurrentUser, services: Parts, nu
 @router.get("/tickets/{number}/sessions", name="api:ticket-sessions", response_model=Page[SessionShape])
 def list_of_ticket(unit: Reading, actor: CurrentUser, number: str, cursor: Cursor = None, limit: Limit = 50) -> Page[SessionShape]:
     """List the sessions of a ticket, the newest first."""
+    actor.require(Right.SESSIONS_READ)
     rows, following = cut_page(list_sessions_of_ticket(unit, actor, get_ticket(unit, actor, number)), lambda row: row.id, cursor, limit)
     return Page(items=[SessionShape.model_validate(row) for row in rows], next=following)
 
@@ -44,6 +46,7 @@ def list_of_ticket(unit: Reading, actor: CurrentUser, number: str, cursor: Curso
 @router.get("/sessions", name="api:sessions", response_model=Page[SessionShape])
 def list_open(unit: Reading, actor: CurrentUser, cursor: Cursor = None, limit: Limit = 50) -> Page[SessionShape]:
     """List what runs or waits now, as far as you may see it, the newest first."""
+    actor.require(Right.SESSIONS_READ)
     rows, following = cut_page(list_live(unit, actor), lambda row: row.id, cursor, limit)
     return Page(items=[SessionShape.model_validate(row) for row in rows], next=following)
 

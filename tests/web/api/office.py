@@ -38,6 +38,7 @@ class Office:
     contact: Contact
     endpoint: Endpoint
     clients: dict[tuple[str, ...], httpx.Client] = field(default_factory=dict)
+    consent_id: str = ""
 
     def api(self, who: str = "technician", *rights: str) -> httpx.Client:
         key = (who, *rights)
