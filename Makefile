@@ -56,8 +56,8 @@ vendor: $(VENV)/.ready-dev ## Refresh the page libraries (needs npm)
 
 lock: ## Renew the lock files
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra server -o requirements.lock pyproject.toml
-	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra server --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra server -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra server --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
 clean: ## Remove the environment and what was built
 	@rm -rf $(VENV) build *.egg-info

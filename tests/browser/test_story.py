@@ -108,6 +108,9 @@ def test_the_customer_consents_watches_and_stops(open_page: OpenPage, log_in: Lo
     technician = open_page()
     ask_and_approve(technician, customer, log_in, shell_user)
     customer.screenshot(path=screenshots / "story-consent.png", full_page=True)
+    customer.locator("details summary").first.click()
+    customer.locator("input[name=minutes]").press("Enter")  # decides nothing: the default is no
+    expect(customer.locator("button[value=approve]")).to_be_visible()
     customer.locator("button[value=approve]").click()
     expect(customer.locator("button[value=stop]")).to_be_visible()
 
