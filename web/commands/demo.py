@@ -4,9 +4,11 @@ agent. The second start finds what the first one made and is quick."""
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -48,6 +50,7 @@ def run_demo(
     inbox = DemoInbox(data / "inbox", door=("127.0.0.1", door_port))
     inbox.start(inbox_port)
     agent = None if no_agent else LocalAgent(data / "agent", settings.public_url, enrolment)
+    signal.signal(signal.SIGTERM, _leave)  # uvicorn raises a caught signal again after its own end
     _say(settings, logins, recovery, with_agent=agent is not None)
     try:
         serve(settings, listening, demo=True, state={"demo_inbox": inbox, "demo_customers": logins.customers, "demo_logins": logins.logins},
@@ -56,6 +59,11 @@ def run_demo(
         if agent is not None:
             agent.stop()
         inbox.stop()
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """End by an exception, so that what was started here is stopped on the way out."""
+    raise SystemExit(128 + number)
 
 
 def _prepare(database: Database, record_database: Database, settings: Settings, logins: DemoLogins) -> str | None:

@@ -12,6 +12,16 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
+_FOLLOW = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(0)
+os.execv(sys.executable, [sys.executable, "-m", "agents", *sys.argv[2:]])
+"""
+"""Run before the agent: PR_SET_PDEATHSIG (prctl(2)) has the kernel end it with us, also when we are killed. It is set in
+the child after its start, where no lock of another thread of ours can be held."""
+
 
 class LocalAgent:
     """Enrol once, then run until stopped. ``token`` is None when the agent has an identity already."""
@@ -29,7 +39,8 @@ class LocalAgent:
         threading.Thread(target=self._run, name="demo-agent", daemon=True).start()
 
     def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "agents", *words, "--state", str(self._state)]
+        follow = ["-c", _FOLLOW, str(os.getpid())] if sys.platform == "linux" else ["-m", "agents"]
+        return [sys.executable, *follow, *words, "--state", str(self._state)]
 
     def _run(self) -> None:
         if self._token is not None:
@@ -44,6 +55,8 @@ class LocalAgent:
             with (self._state.parent / "agent.log").open("ab") as output:
                 self._process = subprocess.Popen(self._command("run"), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                                  env=self._environment(), start_new_session=True)
+            process = self._process
+        process.wait()  # the kernel's signal follows the thread that started the agent, not the process: stay
 
     @staticmethod
     def _environment() -> dict[str, str]:
