@@ -89,6 +89,14 @@ def test_the_page_says_everything_and_works_without_a_script_or_a_cookie(browser
     assert scene.session(session.id).state == "requested"
 
 
+def test_enter_in_a_field_presses_an_inert_button(browser: Browser, scene: Scene) -> None:
+    page = browser.get(f"/consent/{scene.asked()[1]}")
+    form = page.text[page.text.index('<form class="fw-form"'):]
+    buttons = re.findall(r"<button[^>]*>", form[:form.index("</form>")])
+    assert "disabled" in buttons[0] and "value=" not in buttons[0]
+    assert [re.search(r'value="(\w+)"', button)[1] for button in buttons[1:]] == ["approve", "deny", "ask"]  # type: ignore[index]  # every one has a value
+
+
 def test_german_contacts_read_german(browser: Browser, scene: Scene) -> None:
     with scene.database.write() as unit:
         unit.db.get_one(Contact, scene.contact.id).language = "de"
