@@ -12,6 +12,7 @@ from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.cookies import SimpleCookie
 from types import ModuleType
 from typing import Any, cast
@@ -39,6 +40,15 @@ ELSEWHERE = {
 }
 
 
+_TEMPLATES: dict[Any, Any] = {}
+"""Compiled once for all tests of a process: what they compile to does not depend on the app."""
+
+
+@cache
+def _static_files() -> StaticFiles:
+    return StaticFiles()
+
+
 async def _nowhere() -> PlainTextResponse:
     return PlainTextResponse("elsewhere")
 
@@ -46,8 +56,8 @@ async def _nowhere() -> PlainTextResponse:
 def build_app(settings: Settings, database: Database, record_database: Database,
               modules: Sequence[ModuleType] = (login, set_up, account, settings_page, audit, preferences)) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    static = StaticFiles()
-    app.state.templates = {}
+    static = _static_files()
+    app.state.templates = _TEMPLATES
     app.state.page_globals = {"static": static.url, "url_for": None}
     app.mount("/static", static, name="static")
     for module in modules:

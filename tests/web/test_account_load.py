@@ -13,7 +13,7 @@ from tests.orchestrator.accounts.builders import Person
 from tests.web.desk import Browser
 
 
-def test_two_hundred_requests_at_once_are_all_answered(enter: Callable[..., tuple[Browser, Person]]) -> None:
+def test_eighty_requests_at_once_are_all_answered(enter: Callable[..., tuple[Browser, Person]]) -> None:
     browser, _ = enter(Role.AUDITOR)
     headers = {"cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
     statuses: list[int] = []
@@ -22,10 +22,10 @@ def test_two_hundred_requests_at_once_are_all_answered(enter: Callable[..., tupl
         with httpx.Client(base_url=browser.address, headers=headers, timeout=60) as client:
             statuses.append(client.get("/audit").status_code)
 
-    threads = [threading.Thread(target=ask) for _ in range(200)]
+    threads = [threading.Thread(target=ask) for _ in range(80)]
     started = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert statuses == [200] * 200, f"{statuses.count(503)} were told to come back, in {time.monotonic() - started:.1f} s"
+    assert statuses == [200] * 80, f"{statuses.count(503)} were told to come back, in {time.monotonic() - started:.1f} s"
