@@ -9,13 +9,14 @@ import asyncio
 import getpass
 import json
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -42,7 +43,7 @@ from sessions.endpoints.service import create_enrolment_token
 from sessions.lifecycle.clock import SessionClock
 from sessions.lifecycle.models import ChannelRow, RemoteSession
 from sessions.lifecycle.queries import get_session
-from sessions.lifecycle.service import end_session
+from sessions.lifecycle.service import end_session, request_more
 from sessions.live.runtime import LiveRuntime
 from sessions.recording.interface import RecorderLimits
 from sessions.recording.replay import iterate_raw
@@ -57,7 +58,7 @@ DEADLINE_SECONDS = 20.0
 MAX_MESSAGE_BYTES = 1024 * 1024
 EVERYTHING = ["all", "sessions:request", "channels:open"]
 
-AGENT = (sys.executable, "-c", "from agents.cli import main; main()")
+AGENT = (sys.executable, "-m", "agents")
 
 Result = TypeVar("Result")
 
@@ -93,7 +94,9 @@ class Console:
         return self
 
     def say(self, kind: str, **fields: Any) -> None:
-        self.socket.send(json.dumps({"type": kind, **fields}))
+        """Say something; a socket that is closed already is seen by who reads it."""
+        with suppress(ConnectionClosed):
+            self.socket.send(json.dumps({"type": kind, **fields}))
 
     def type(self, data: bytes | str) -> None:
         """Type when the keyboard is open."""
@@ -105,6 +108,11 @@ class Console:
 
     def wait(self, kind: str, *, seconds: float = DEADLINE_SECONDS) -> dict[str, Any]:
         return until(lambda: self.told(kind), lambda: f"{kind}; news: {self.news[-20:]}", seconds=seconds)[-1]
+
+    def wait_live(self, *, seconds: float = DEADLINE_SECONDS) -> None:
+        """Wait until the agent's side of the channel stands."""
+        until(lambda: self.told("live") or any(one["state"] == "live" for one in self.told("attached")),
+              lambda: f"a live channel; news: {self.news[-20:]}", seconds=seconds)
 
     def see(self, text: bytes | str, *, seconds: float = DEADLINE_SECONDS) -> None:
         wanted = text if isinstance(text, bytes) else text.encode()
@@ -162,21 +170,36 @@ class Console:
 
 @dataclass
 class Program:
-    """What a test works with. ``loop`` runs in the server's thread."""
+    """What a test works with."""
 
     scene: Scene
-    services: Services
     port: int
     folder: Path
-    loop: asyncio.AbstractEventLoop
     cookie: str
     token: str
     login_id: str
+    start_server: Callable[[], Served]
     endpoint_id: str = ""
     shell_user: str = field(default_factory=getpass.getuser)
     agents: list[subprocess.Popen[bytes]] = field(default_factory=list)
     consoles: list[Console] = field(default_factory=list)
-    server: Any = None
+    served: Served = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.served = self.start_server()
+
+    def restart(self) -> None:
+        """Stop the server and start another one on the same data."""
+        self.served.stop()
+        self.served = self.start_server()
+
+    @property
+    def services(self) -> Services:
+        return self.served.services
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self.served.loop
 
     @property
     def url(self) -> str:
@@ -262,10 +285,29 @@ class Program:
     def abort(self, path_part: str) -> None:
         """Cut the sockets whose path contains this, as a broken network would: no close frame."""
         def cut() -> None:
-            for connection in list(self.server.server_state.connections):
+            for connection in list(self.served.server.server_state.connections):
                 if path_part in getattr(connection, "scope", {}).get("path", ""):
                     connection.transport.abort()
         self.on_loop(cut)
+
+    @contextmanager
+    def locked_records(self) -> Generator[None, None, None]:
+        """Hold the write lock of the recordings' file, so that nothing can be recorded."""
+        holder = sqlite3.connect(self.services.record_database.url.database or "", isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            holder.execute("ROLLBACK")
+            holder.close()
+
+    def approve_more(self, session: RemoteSession, *, minutes: int) -> None:
+        """Ask for more in a running session, and approve it by the link."""
+        def ask(unit: WriteUnit) -> str:
+            found = get_session(unit, self.actor, session.id)
+            request_more(unit, self.actor, found, scopes=[], minutes=minutes, purpose="It takes longer", services=self.scene.parts)
+            return self.scene.token_of(unit, found)
+        self.scene.decide(self.write(ask))
 
     def session(self, session_id: str) -> RemoteSession:
         return self.read(lambda unit: unit.db.get_one(RemoteSession, session_id))
@@ -300,32 +342,38 @@ class Program:
         session = self.approved(**wish)
         channel = self.open(session)
         console = self.console(channel)
-        console.wait("live")
+        console.wait_live()
         console.type("PS1='$ '; stty -echo; echo ready''-now\n")
         console.see("ready-now\r\n")
         return session, channel, console
 
 
-@contextmanager
-def run_program(settings: Settings, *, limits: RecorderLimits | None = None) -> Generator[Program, None, None]:
-    """Serve until the block ends."""
-    port = free_port()
-    settings = settings.model_copy(update={"public_url": f"http://127.0.0.1:{port}", "port": port})
-    events, signals = Events(), MemorySignals()
-    database, records = Database(settings.sqlalchemy_url, events=events, pool_size=20), Database(settings.recordings_url, pool_size=8)
-    scene = build_scene(settings, database, records)
-    database.clock = SystemClock()
-    scene.clock = _Following()  # type: ignore[assignment]  # the same, but it goes
+@dataclass
+class Served:
+    """One life of the server: its services and its thread."""
+
+    services: Services
+    server: uvicorn.Server
+    thread: threading.Thread
+    loop: asyncio.AbstractEventLoop
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(15)
+        assert not self.thread.is_alive(), "the server did not stop"
+        self.services.blocking.shutdown()
+
+
+def serve(scene: Scene, settings: Settings, database: Database, records: Database, signals: MemorySignals,
+          limits: RecorderLimits | None) -> Served:
+    """Start a server in a thread; it answers when this returns."""
     blocking = ThreadPoolExecutor(8, thread_name_prefix="blocking")
     services = Services(
-        settings=settings, database=database, record_database=records, events=events, signals=signals, blocking=blocking,
+        settings=settings, database=database, record_database=records, events=database.events, signals=signals, blocking=blocking,
         hashing=blocking, keys=scene.parts.keys, links=scene.parts.links,  # type: ignore[arg-type]  # addresses are not tested here
-        live=LiveRuntime(settings=settings, database=database, record_database=records, signals=signals, events=events, keys=scene.parts.keys,
-                         executor=blocking, limits=limits), indexing=None)  # type: ignore[arg-type]  # nothing is searched here
-    with database.write() as unit:
-        login, _ = begin_login(unit, scene.technician, address="127.0.0.1", agent_name="test")
-        cookie = prove_login(unit, login, hours=1)
-        token = create_token(unit, SYSTEM, user=scene.technician, rights=EVERYTHING, hours=1)
+        live=LiveRuntime(settings=settings, database=database, record_database=records, signals=signals, events=database.events,
+                         keys=scene.parts.keys, executor=blocking, limits=limits),
+        indexing=None)  # type: ignore[arg-type]  # nothing is searched here
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -345,26 +393,38 @@ def run_program(settings: Settings, *, limits: RecorderLimits | None = None) -> 
         log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=3))
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
+    listening.bind(("127.0.0.1", settings.port))
     loops: list[asyncio.AbstractEventLoop] = []
 
-    def serve() -> None:
+    def run() -> None:
         async def main() -> None:
             loops.append(asyncio.get_running_loop())
             await server.serve(sockets=[listening])
         asyncio.run(main())
 
-    thread = threading.Thread(target=serve, name="server")
+    thread = threading.Thread(target=run, name="server")
     thread.start()
     until(lambda: server.started or not thread.is_alive(), "the server")
     assert thread.is_alive(), "the server did not start"
+    return Served(services, server, thread, loops[0])
 
-    def stop() -> None:
-        server.should_exit = True
-        thread.join(15)
-        assert not thread.is_alive(), "the server did not stop"
 
-    program = Program(scene, services, port, settings.data_dir.parent, loops[0], cookie, token, login.id, server=server)
+@contextmanager
+def run_program(settings: Settings, *, limits: RecorderLimits | None = None) -> Generator[Program, None, None]:
+    """Serve until the block ends."""
+    port = free_port()
+    settings = settings.model_copy(update={"public_url": f"http://127.0.0.1:{port}", "port": port})
+    signals = MemorySignals()
+    database, records = Database(settings.sqlalchemy_url, events=Events(), pool_size=20), Database(settings.recordings_url, pool_size=8)
+    scene = build_scene(settings, database, records)
+    database.clock = SystemClock()
+    scene.clock = _Following()  # type: ignore[assignment]  # the same, but it goes
+    with database.write() as unit:
+        login, _ = begin_login(unit, scene.technician, address="127.0.0.1", agent_name="test")
+        cookie = prove_login(unit, login, hours=1)
+        token = create_token(unit, SYSTEM, user=scene.technician, rights=EVERYTHING, hours=1)
+    program = Program(scene, port, settings.data_dir.parent, cookie, token, login.id, lambda: serve(
+        scene, settings, database, records, signals, limits))
     try:
         yield program
     finally:
@@ -378,8 +438,7 @@ def run_program(settings: Settings, *, limits: RecorderLimits | None = None) -> 
             except subprocess.TimeoutExpired:
                 agent.kill()
                 agent.wait(5)
-        stop()
-        blocking.shutdown()
+        program.served.stop()
         database.dispose()
         records.dispose()
 

@@ -7,8 +7,10 @@ import re
 import subprocess
 import time
 
+from sqlalchemy import update
 from websockets.exceptions import ConnectionClosed
 
+from orchestrator.customers.models import ApproverRight
 from tests.web.sockets.program import Console, Program, until
 
 
@@ -147,3 +149,13 @@ def test_a_session_that_ended_leaves_its_commands_and_its_chain(program: Program
     assert re.fullmatch(r"[0-9a-f]{64}", row.record_head)
     assert row.record_count > 0
     until(lambda: "summary" in program.steps(session.id), "the summary on the ticket")
+
+
+def test_a_yes_whose_right_ran_out_opens_nothing_and_the_session_is_over(program: Program) -> None:
+    session = program.approved()
+    program.write(lambda unit: unit.db.execute(update(ApproverRight).values(until=unit.now)))
+    channel = program.open(session)
+    over = until(lambda: (found := program.session(session.id)).state == "cancelled" and found, "the session cancelled")
+    assert (over.end_reason, over.grant_id) == ("contact_changed", None)
+    row = until(lambda: (found := program.channel(channel.id)).closed_at and found, "the row closed")
+    assert row.output_bytes == 0
