@@ -15,13 +15,25 @@ from orchestrator.accounts.actor import Actor
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import Conflict
 from orchestrator.core.ids import new_id
-from sessions.consent.checks import find_endpoint_change
+from orchestrator.customers.models import Contact
+from sessions.consent.checks import find_change
 from sessions.consent.models import Consent, ConsentRequest
 from sessions.endpoints.models import Endpoint
 from sessions.keys import ServerKeys
 from sessions.lifecycle.models import RemoteSession, SessionState
 from sessions.lifecycle.queries import find_consent_in_force
+from sessions.lifecycle.reasons import EndReason
 from sessions.lifecycle.steps import lock_session, record_event
+
+
+class ConsentOver(Conflict):
+    """The yes was given, but what it stood on holds no more. The session must end for ``end_reason``."""
+
+    code = "consent_over"
+
+    def __init__(self, end_reason: EndReason, change: str) -> None:
+        super().__init__("The consent cannot be used: {reason}", reason=change)
+        self.end_reason = end_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +54,21 @@ def sign_grant(unit: WriteUnit, actor: Actor, session: RemoteSession, *, nonce: 
 
     For an approved session the grant becomes the session's own at once. For a live one (a follow-up was approved, or the
     agent asks anew) the old grant stays until the agent has taken the new one: call ``renew_grant`` then. Without a newer
-    consent the remaining time is granted, never more. Raises Conflict when nothing may be granted.
+    consent the remaining time is granted, never more. Raises Conflict when nothing may be granted; ConsentOver when right,
+    address, ticket or machine changed since the yes: then the caller ends the session.
     """
     locked = lock_session(unit, session.id)
     if locked.state not in (SessionState.APPROVED, SessionState.LIVE):
         raise Conflict("The session is {state}; nothing can be granted.", state=str(locked.state))
     found = find_consent_in_force(unit, locked)
     endpoint = unit.db.get_one(Endpoint, locked.endpoint_id)
-    if found is None or endpoint.state != "accepted":
+    if found is None:
         raise Conflict("There is no consent that this session could use.")
     request, consent = found
-    change = find_endpoint_change(endpoint, keys.read_request(request.request_jws))
+    contact = unit.db.get_one(Contact, request.contact_id, populate_existing=True)
+    change = find_change(unit, locked, request, keys.read_request(request.request_jws), contact, tuple(consent.scopes))
     if change:
-        raise Conflict("The consent cannot be used: {reason}", reason=change)
+        raise ConsentOver(*change)
     grant = _make_grant(unit, locked, request, consent, endpoint, nonce, keys)
     token = keys.sign_grant(grant)
     signed = SignedGrant(grant.grant_id, consent.id, token, hash_document(token), request.request_jws, grant.scopes, grant.max_seconds)

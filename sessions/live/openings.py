@@ -25,10 +25,10 @@ from agents.protocol.messages import (
 from orchestrator.accounts.actor import SYSTEM, Actor
 from orchestrator.core.db import ReadUnit, WriteUnit
 from orchestrator.core.errors import AppError
-from sessions.consent.grants import SignedGrant, sign_grant
+from sessions.consent.grants import ConsentOver, SignedGrant, sign_grant
 from sessions.lifecycle.models import RemoteSession, SessionState
 from sessions.lifecycle.queries import find_consent_in_force
-from sessions.lifecycle.service import renew_grant
+from sessions.lifecycle.service import end_sessions, renew_grant
 from sessions.live.agent_link import AgentLink
 from sessions.live.channels import ChannelAsked, read_opening, read_request_token
 from sessions.live.errors import AgentAway, AgentRefused
@@ -118,7 +118,12 @@ class Openings:
         def sign(unit: WriteUnit) -> SignedGrant:
             return sign_grant(unit, actor, unit.db.get_one(RemoteSession, session_id), nonce=nonce, keys=self._hub.keys)
 
-        return await self._hub.write(sign)
+        try:
+            return await self._hub.write(sign)
+        except ConsentOver as exc:
+            reason = exc.end_reason
+            await self._hub.write(lambda unit: end_sessions(unit, SYSTEM, [session_id], reason))
+            raise
 
     async def _note_renewed(self, actor: Actor, session_id: str, grant: SignedGrant) -> None:
         await self._hub.write(lambda unit: renew_grant(unit, actor, session_id, grant))

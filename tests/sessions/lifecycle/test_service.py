@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -15,13 +16,14 @@ from orchestrator.accounts.actor import SYSTEM, Actor, ActorKind, Role
 from orchestrator.accounts.events import LoginRevoked, RolesChanged, TokenRevoked, UserDisabled
 from orchestrator.accounts.models import User
 from orchestrator.audit.chain import verify_chain
+from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import Conflict, Forbidden, NotFound
 from orchestrator.customers.events import ApproverWithdrawn, ContactChanged
-from orchestrator.customers.models import Contact
+from orchestrator.customers.models import ApproverRight, Contact
 from orchestrator.tickets.events import TicketChanged, TicketClosed, TicketOrganisationChanged
 from orchestrator.tickets.models import Entry, Ticket
 from orchestrator.tickets.service import lock_ticket
-from sessions.consent.grants import SignedGrant, sign_grant
+from sessions.consent.grants import ConsentOver, SignedGrant, sign_grant
 from sessions.consent.models import Consent, ConsentLink, ConsentRequest
 from sessions.consent.service import Answer, decide, stop_by_link
 from sessions.endpoints.models import Endpoint
@@ -105,13 +107,40 @@ def test_nothing_is_granted_before_a_yes_after_the_end_or_on_a_changed_machine(l
     session = scene.decide(token).session
     with scene.database.write() as unit:
         unit.db.get_one(Endpoint, scene.endpoint.id).protected = True
-    with pytest.raises(Conflict):
+    with pytest.raises(ConsentOver) as refused:
         sign(scene, session)
+    assert refused.value.end_reason is EndReason.ENDPOINT_CHANGED
     with scene.database.write() as unit:
         unit.db.get_one(Endpoint, scene.endpoint.id).protected = False
         stop_by_link(unit, token)
     with pytest.raises(Conflict):
         sign(scene, session)
+
+
+def let_the_right_run_out(scene: Scene, unit: WriteUnit) -> None:
+    unit.db.execute(update(ApproverRight).values(until=unit.now))
+
+
+def change_the_address(scene: Scene, unit: WriteUnit) -> None:
+    unit.db.get_one(Contact, scene.contact.id).email = "other@muster.example"
+
+
+def close_the_ticket(scene: Scene, unit: WriteUnit) -> None:
+    unit.db.get_one(Ticket, scene.ticket.id).status = "closed"
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    (let_the_right_run_out, EndReason.CONTACT_CHANGED), (change_the_address, EndReason.CONTACT_CHANGED),
+    (close_the_ticket, EndReason.TICKET_CLOSED)])
+def test_a_yes_is_worth_nothing_when_what_it_stood_on_has_gone_before_the_start(
+        light_scene: Scene, change: Callable[[Scene, WriteUnit], None], reason: EndReason) -> None:
+    session, _ = light_scene.approved()
+    with light_scene.database.write() as unit:
+        change(light_scene, unit)  # as a lost event would leave it: nobody ended the session
+    with pytest.raises(ConsentOver) as refused:
+        sign(light_scene, session)
+    assert refused.value.end_reason is reason
+    assert light_scene.session(session.id).grant_id is None
 
 
 def test_a_session_lives_from_its_first_channel_and_ends_with_its_grant_revoked(scene: Scene) -> None:
