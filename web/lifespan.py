@@ -6,14 +6,10 @@ Start: databases migrated, keys read, listeners registered, recorder and hub, wo
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import gc
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-
-import structlog
 
 import orchestrator.notifications.signalling
 import orchestrator.search.index
@@ -43,8 +39,6 @@ from sessions.recording.search_source import CommandDocuments
 from web.links import RouteLinks
 from web.schema import migrate
 from web.services import Services
-
-log = structlog.get_logger(__name__)
 
 
 def search_sources(record_database: Database) -> Sequence[SearchSource]:
@@ -89,9 +83,9 @@ async def run_services(services: Services) -> AsyncIterator[None]:
     door = SMTPDoor(services.settings, services.database, services.blocking) if services.settings.smtp_listen else None
     pipe = IntakeSocket(services.settings, services.database, services.blocking)
     await services.live.start()
-    tasks = [asyncio.create_task(runner.run(), name="jobs"), asyncio.create_task(services.indexing.run(), name="indexing")]
-    for task in tasks:
-        task.add_done_callback(_report_end)
+    services.jobs, services.smtp_door = runner, door
+    services.workers.start("jobs", runner.run())
+    services.workers.start("search", services.indexing.run())
     try:
         await pipe.start()
         if door is not None:
@@ -104,18 +98,8 @@ async def run_services(services: Services) -> AsyncIterator[None]:
             await door.stop()
         await pipe.stop()
         await services.live.stop()
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await services.workers.stop()
         services.blocking.shutdown(wait=True, cancel_futures=True)
         services.hashing.shutdown(wait=True)
         services.database.dispose()
         services.record_database.dispose()
-
-
-def _report_end(task: asyncio.Task[None]) -> None:
-    """A worker that ends by itself is an error of the program: say so loudly; the health page shows what waits."""
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("a worker has ended", worker=task.get_name(), exc_info=task.exception())

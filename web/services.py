@@ -14,8 +14,11 @@ from orchestrator.core.db import Database
 from orchestrator.core.events import Events
 from orchestrator.core.settings import Settings
 from orchestrator.core.signals import MemorySignals
+from orchestrator.core.workers import Workers
 
 if TYPE_CHECKING:
+    from orchestrator.core.jobs import JobRunner
+    from orchestrator.intake.mail.smtp import SMTPDoor
     from orchestrator.search.index import SearchIndexing
     from sessions.keys import ServerKeys
     from sessions.live.runtime import LiveRuntime
@@ -40,6 +43,9 @@ class Services:
     live: LiveRuntime
     indexing: SearchIndexing
     demo: bool = False
+    workers: Workers = field(default_factory=Workers)
+    jobs: JobRunner | None = None
+    smtp_door: SMTPDoor | None = None
     attempts: LoginAttempts = field(default_factory=LoginAttempts)
     write_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(12))
     read_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(16))

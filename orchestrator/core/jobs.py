@@ -22,6 +22,7 @@ from orchestrator.core.signals import Signals
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(minutes=2)
+MOST_BACKOFF_SECONDS = 30.0
 
 
 class DueWork(Protocol):
@@ -53,6 +54,11 @@ class JobRunner:
         self._executor = executor
         self._idle_seconds = idle_seconds
         self._parallel = parallel
+        self._failures: dict[str, int] = {}
+
+    def failing(self) -> list[str]:
+        """Names of the kinds whose rows could not be claimed the last time; for any thread."""
+        return sorted(self._failures)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -67,9 +73,19 @@ class JobRunner:
                     claimed = await self.run_once(work)
                 except AppError as exc:
                     log.warning("due work cannot be claimed", work=work.name, reason=str(exc))
-                    claimed = 0
-                if not claimed:
-                    await hints.wait(self._idle_seconds)
+                    await self._back_off(work)
+                except Exception:  # the boundary of the task: a kind of work never ends, the next try may find the cause mended
+                    log.exception("due work cannot be claimed", work=work.name)
+                    await self._back_off(work)
+                else:
+                    self._failures.pop(work.name, None)
+                    if not claimed:
+                        await hints.wait(self._idle_seconds)
+
+    async def _back_off(self, work: DueWork) -> None:
+        """Wait longer after each failure in a row; hints do not shorten it."""
+        failures = self._failures[work.name] = self._failures.get(work.name, 0) + 1
+        await asyncio.sleep(min(self._idle_seconds * 2 ** min(failures - 1, 10), MOST_BACKOFF_SECONDS))
 
     async def run_once(self, work: DueWork) -> int:
         """Claim what is due and perform it; return how many rows that was."""

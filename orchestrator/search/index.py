@@ -77,6 +77,9 @@ class SearchIndexing:
                         pass
                 except AppError as exc:
                     log.warning("the search index waits", reason=str(exc))
+                except Exception:  # the boundary of the task: the index is behind, not dead
+                    log.exception("the search index cannot be renewed")
+                    await asyncio.sleep(5)
                 await hints.wait(5)
 
     def renew_batch(self, *, limit: int = 200) -> int:

@@ -54,6 +54,13 @@ def _mail_state(services: Services) -> str:
     return f"failed: mail waits since {oldest:%Y-%m-%d %H:%M} UTC" if late and oldest is not None else "ok"
 
 
+def _jobs_state(services: Services) -> str:
+    """Whether due work (mail, waking tickets, ends of sessions) is taken up."""
+    state = services.workers.state_of("jobs")
+    failing = services.jobs.failing() if services.jobs is not None else []
+    return f"failed: {', '.join(failing)} cannot be taken up" if state == "ok" and failing else state
+
+
 @router.get("/readyz", name="health:ready")
 def show_ready(services: Parts) -> JSONResponse:
     """Each part with its state; 503 when one that the desk cannot do without has failed. Mail that cannot leave is
@@ -62,10 +69,12 @@ def show_ready(services: Parts) -> JSONResponse:
         "database": _state(services.database.ping),
         "record": _state(services.live.recorder.check_room),
         "signals": "ok",
+        "jobs": _jobs_state(services),
+        "search": services.workers.state_of("search"),
         "disk": _state(lambda: _check_disk(services)),
         "mail": _mail_state(services),
     }
-    needed = ("database", "record", "disk")
+    needed = ("database", "record", "disk", "jobs", "search")
     ready = all(parts[name] == "ok" for name in needed)
     return JSONResponse({"ready": ready, "parts": parts}, status_code=200 if ready else 503)
 
