@@ -66,7 +66,9 @@ def receive_arrivals(database: Database, arrivals: Sequence[Arrival]) -> list[In
         by_key = {arrival.key: store_raw(unit, arrival) for arrival in sorted(arrivals, key=lambda one: one.key)}
     mails = [parse_message(arrival.masked.raw) for arrival in arrivals]
     with database.write() as unit:
-        results = [_understand_locked(unit, by_key[arrival.key], mail) for arrival, mail in zip(arrivals, mails, strict=True)]
+        # Locked in one order, so that two batches with the same mail never wait for each other.
+        rows = {row_id: lock_raw(unit, row_id) for row_id in sorted(set(by_key.values()))}
+        results = [_understand_row(unit, rows[by_key[arrival.key]], mail) for arrival, mail in zip(arrivals, mails, strict=True)]
     log.info("mails received", door=arrivals[0].door, count=len(arrivals), outcomes=[str(result.outcome) for result in results])
     return results
 
@@ -112,11 +114,10 @@ def recover_waiting(database: Database) -> int:
 
 def _understand(database: Database, row_id: str, mail: ParsedMail) -> IntakeResult:
     with database.write() as unit:
-        return _understand_locked(unit, row_id, mail)
+        return _understand_row(unit, lock_raw(unit, row_id), mail)
 
 
-def _understand_locked(unit: WriteUnit, row_id: str, mail: ParsedMail) -> IntakeResult:
-    row = lock_raw(unit, row_id)
+def _understand_row(unit: WriteUnit, row: RawInput, mail: ParsedMail) -> IntakeResult:
     if row.state in (RawState.UNDERSTOOD, RawState.FAILED):
         return _duplicate(unit, row)
     return understand_mail(unit, row, mail)
