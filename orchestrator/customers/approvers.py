@@ -175,6 +175,11 @@ def lock_contact(unit: WriteUnit, contact_id: str) -> Contact:
     return contact
 
 
+def holds_right(unit: WriteUnit, contact_id: str) -> bool:
+    """Tell whether a contact holds any right to approve now, also one that rests."""
+    return bool(_rights_in_force(unit, contact_id, with_suspended=True))
+
+
 def _rights_in_force(unit: WriteUnit, contact_id: str, *, with_suspended: bool = False) -> list[ApproverRight]:
     statement = select(ApproverRight).where(ApproverRight.contact_id == contact_id, ApproverRight.ended_at.is_(None),
                                             ApproverRight.until > unit.now)

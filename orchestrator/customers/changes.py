@@ -12,7 +12,7 @@ from orchestrator.audit.service import record_audit
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import Conflict, InvalidInput
 from orchestrator.customers.addresses import normalise_address, normalise_phone
-from orchestrator.customers.approvers import end_all_approvers, lock_contact
+from orchestrator.customers.approvers import end_all_approvers, holds_right, lock_contact
 from orchestrator.customers.events import ContactChanged
 from orchestrator.customers.models import Contact, Organisation
 from orchestrator.customers.policy import ADDRESS_WAIT
@@ -22,6 +22,10 @@ from orchestrator.notifications.moments import write_moment
 from orchestrator.notifications.outbox import enqueue_mail
 from orchestrator.notifications.texts import Purpose, render_text
 from orchestrator.search.index import touch
+
+
+_GUARDED = frozenset({"shared_mailbox", "phone"})
+"""What decides whether and where an approver is called back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,22 @@ def change_contact(unit: WriteUnit, actor: Actor, contact_id: str, *, name: str 
     """Change what is given (an empty text removes it). ``version`` is what the editor saw.
 
     A changed address cannot approve for 24 hours, and the old address is told. Another organisation ends the right to
-    approve. Raises ``NotFound``, ``InvalidInput``, ``Conflict``.
+    approve. Of somebody who holds that right, number and *shared mailbox* are changed only by who may give it: a lead rings
+    the stored number. Raises ``NotFound``, ``InvalidInput``, ``Conflict``, ``Forbidden``.
     """
     actor.require(Right.CUSTOMERS_WRITE)
     contact = lock_contact(unit, contact_id)
     require_version(contact.version, version)
     wanted = ContactChange(name, email, phone, organisation_id, language, shared_mailbox)
+    before = {field: getattr(contact, field) for field in _GUARDED}
     fields = _apply_plain(contact, wanted)
+    guarded = sorted(_GUARDED & set(fields))
+    if guarded and holds_right(unit, contact.id):
+        actor.require(Right.APPROVERS_WRITE)
+        record_audit(unit, actor, "contact.changed", subject=f"contact {contact.id}",
+                     summary=f"{contact.name}, who may approve remote access, was changed.",
+                     details={"before": {field: before[field] for field in guarded},
+                              "after": {field: getattr(contact, field) for field in guarded}})
     if wanted.organisation_id is not None and (wanted.organisation_id or None) != contact.organisation_id:
         _move(unit, actor, contact, wanted.organisation_id or None)
         fields.append("organisation_id")

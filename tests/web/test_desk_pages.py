@@ -405,6 +405,9 @@ def test_the_right_to_approve_is_given_by_a_lead_and_ended(desk: Desk) -> None:
         right = unit.db.scalars(select(ApproverRight).where(ApproverRight.contact_id == contact.id)).one()
     assert right.scopes == ["terminal", "diagnostics"]
     assert "may approve" in lead.get(f"/contacts/{contact.id}").text
+    form = {"name": contact.name, "email": contact.email, "organisation": contact.organisation_id, "phone": "+49 30 999999", "version": contact.version}
+    assert desk.browser("technician").post(f"/contacts/{contact.id}/edit", form).status_code == 403
+    assert lead.post(f"/contacts/{contact.id}/edit", form).status_code == 303
     assert lead.post(f"/contacts/{contact.id}/approver/{right.id}/end").status_code == 303
     with desk.whole.database.read() as unit:
         assert unit.db.get_one(ApproverRight, right.id).ended_at is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -238,6 +239,22 @@ def test_a_changed_address_waits_a_day_and_the_old_one_is_told(database: Databas
     clock.moment += timedelta(seconds=1)
     with database.write() as unit:
         assert _usable(unit, unit.db.get_one(Contact, contact.id))
+
+
+@pytest.mark.parametrize("change", [{"shared_mailbox": False}, {"phone": "+49221999999"}])
+def test_how_an_approver_is_called_back_is_changed_only_by_a_lead_and_audited(sqlite_database: Database, change: dict[str, Any]) -> None:
+    with sqlite_database.write() as unit:
+        contact = make_contact(unit, make_organisation(unit), email="info@muster.example", phone="+4922112345")
+        contact.shared_mailbox = True
+        technician, lead = actor_of(make_user(unit)), _lead(unit)
+        make_approver(unit, contact, make_user(unit))
+    with pytest.raises(Forbidden), sqlite_database.write() as unit:
+        change_contact(unit, technician, contact.id, **change)
+    with sqlite_database.write() as unit:
+        change_contact(unit, technician, contact.id, name="Info", shared_mailbox=True, phone="+4922112345")  # as it was
+        assert "contact.changed" not in unit.db.scalars(select(AuditEntry.kind)).all()
+        change_contact(unit, lead, contact.id, **change)
+        assert "contact.changed" in unit.db.scalars(select(AuditEntry.kind)).all()
 
 
 def test_a_first_address_given_to_a_known_person_waits_too(sqlite_database: Database) -> None:

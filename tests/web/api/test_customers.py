@@ -111,6 +111,7 @@ def test_a_lead_gives_the_right_to_approve_and_takes_it(office: Office) -> None:
     assert given.status_code == 201, given.text
     assert given.json()["scopes"] == ["terminal"] and given.json()["granted_by_name"] == "Lead" and given.json()["ended_at"] is None
     assert [item["id"] for item in api.get(path).json()["items"]] == [given.json()["id"]]
+    problem(office.api("technician").patch(f"/contacts/{contact.id}", json={"phone": "+49 30 999999"}), 403)
     problem(api.delete(f"/contacts/{office.contact.id}/approver/{given.json()['id']}"), 404)
     assert api.delete(f"{path}/{given.json()['id']}").status_code == 204
     assert api.get(path).json()["items"][0]["ended_at"] is not None
