@@ -16,8 +16,8 @@ from typing import Annotated, Any
 
 import structlog
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, TypeDecorator, create_engine, event, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 from sqlalchemy.pool import QueuePool
@@ -119,9 +119,10 @@ class Database:
             self.read_engine = _sqlite_engine(self.url.render_as_string(hide_password=False), writes=False, pool_size=pool_size)
         else:
             self.write_engine = create_engine(
-                self.url, pool_size=pool_size, max_overflow=10, pool_timeout=10, pool_pre_ping=True,
+                self.url, pool_size=pool_size, max_overflow=10, pool_timeout=10, pool_pre_ping=True, hide_parameters=True,
                 connect_args={"connect_timeout": 10, "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60000"},
             )
+            event.listen(self.write_engine, "handle_error", _forget_row)
             self.read_engine = self.write_engine.execution_options(postgresql_readonly=True)
 
     @contextmanager
@@ -166,9 +167,39 @@ class Database:
 def _translated() -> Generator[None, None, None]:
     try:
         yield
-    except (OperationalError, PoolTimeout) as exc:
+    except (DatabaseError, InterfaceError, PoolTimeout) as exc:
+        if not _is_away(exc):
+            raise
         log.error("database refused", reason=str(exc).splitlines()[0])
         raise Unavailable("The database cannot be used right now. Try again in a moment.") from exc
+
+
+_SQLITE_GENERIC_ERROR = 1
+_SQLITE_DAMAGED = frozenset({11, 26})  # SQLITE_CORRUPT, SQLITE_NOTADB
+_POSTGRES_ENDED_US = frozenset({"25P03", "25P04"})  # idle in transaction too long, transaction too long: class InternalError
+
+
+def _is_away(exc: DatabaseError | InterfaceError | PoolTimeout) -> bool:
+    """Tell a database that is locked, full, damaged or gone from a statement of ours that is wrong."""
+    if isinstance(exc, PoolTimeout) or exc.connection_invalidated:
+        return True
+    code = getattr(exc.orig, "sqlite_errorcode", None)
+    if code is not None:
+        primary = code & 0xFF
+        return primary in _SQLITE_DAMAGED or (isinstance(exc, OperationalError) and primary != _SQLITE_GENERIC_ERROR)
+    state = getattr(exc.orig, "sqlstate", None) or ""
+    return isinstance(exc, OperationalError) or state in _POSTGRES_ENDED_US or state.startswith("XX")
+
+
+def _forget_row(context: ExceptionContext) -> None:
+    """Drop the detail that PostgreSQL adds to a violated constraint: it holds the values of the row, secrets among them."""
+    said = str(context.original_exception)
+    kept = said.partition("\nDETAIL:")[0]
+    if kept == said:
+        return
+    for exc in (context.original_exception, context.sqlalchemy_exception):
+        if exc is not None:
+            exc.args = tuple(part.replace(said, kept) if isinstance(part, str) else part for part in exc.args)
 
 
 def _sqlite_engine(url: str, *, writes: bool, pool_size: int) -> Engine:
@@ -178,6 +209,7 @@ def _sqlite_engine(url: str, *, writes: bool, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=0 if writes else 10,
         pool_timeout=10,
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": 5.0},
     )
 
