@@ -6,6 +6,7 @@ from __future__ import annotations
 import getpass
 import queue
 import re
+import smtplib
 import ssl
 import subprocess
 import sys
@@ -59,11 +60,27 @@ class MailSink:
         """Return the first match in a mail's text; mails without are passed over."""
         until = time.monotonic() + seconds
         while True:
-            mail = self.mails.get(timeout=max(0.01, until - time.monotonic()))
-            body = mail.get_body(("plain",))
-            found = pattern.search(body.get_content()) if body is not None else None
+            found = pattern.search(text_of(self.mails.get(timeout=max(0.01, until - time.monotonic()))))
             if found is not None:
                 return found
+
+    def wait_for_mail(self, to: str, part_of_subject: str, *, seconds: float = 15) -> EmailMessage:
+        """Return the first mail to somebody about something; others are passed over."""
+        until, passed = time.monotonic() + seconds, list[str]()
+        while True:
+            try:
+                mail = self.mails.get(timeout=max(0.01, until - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no mail to {to} about {part_of_subject!r}; there were: {passed}") from None
+            if to in str(mail["To"]) and part_of_subject in str(mail["Subject"]):
+                return mail
+            passed.append(f"{mail['To']}: {mail['Subject']}")
+
+
+def text_of(mail: EmailMessage) -> str:
+    """The plain text of a mail."""
+    body = mail.get_body(("plain",))
+    return str(body.get_content()) if body is not None else ""
 
 
 @dataclass(slots=True)
@@ -151,6 +168,17 @@ class Desk:
                 time.sleep(0.02)
         raise AssertionError(f"not {count} endpoints online within {seconds} s")
 
+    def send_mail(self, mail: EmailMessage) -> None:
+        """Deliver a mail to the program's own SMTP door (``FERNWART_SMTP_LISTEN``)."""
+        host, _, port = self.settings["FERNWART_SMTP_LISTEN"].rpartition(":")
+        with smtplib.SMTP(host, int(port), timeout=20) as door:
+            door.send_message(mail)
+
+    def run_command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``fernwart WORDS`` beside the server, with its settings."""
+        return subprocess.run([sys.executable, "-m", "web.entry", *words], capture_output=True, text=True, timeout=60, check=False,
+                              env=clean_environment(self.settings))
+
     def open_ticket(self, subject: str = "The print queue is stuck") -> str:
         with self.api() as api:
             answer = api.post("/tickets", json={"subject": subject, "text": "Nothing prints.", "contact_id": self.contact_id})
@@ -169,19 +197,25 @@ class Desk:
         self.decide(self.sink.wait_for(_LINK).group())
         return session
 
-    def decide(self, link: str, *, decision: str = "approve") -> httpx.Response:
+    def browser(self) -> httpx.Client:
+        """A customer's browser: keeps cookies, follows redirects, trusts the desk's certificate."""
+        return httpx.Client(verify=self.verify(), timeout=20, follow_redirects=True)
+
+    def decide(self, link: str, *, decision: str = "approve", browser: httpx.Client | None = None) -> httpx.Response:
         """Open a consent link and answer it with every scope and the full time."""
-        with httpx.Client(verify=self.verify(), timeout=20, follow_redirects=True) as browser:
-            page = browser.get(link)
-            assert page.status_code == 200, page.text
-            token = re.search(r'name="form_token" value="([^"]+)"', page.text)
-            scopes = re.findall(r'name="scope"[^>]* value="([^"]+)"', page.text)
-            minutes = re.search(r'name="minutes"[^>]* value="(\d+)"', page.text)
-            assert token is not None, page.text
-            answer = browser.post(link, data={"form_token": token.group(1), "scope": scopes, "decision": decision,
-                                              **({"minutes": minutes.group(1)} if minutes else {})})
-            assert answer.status_code == 200, answer.text
-            return answer
+        if browser is None:
+            with self.browser() as own:
+                return self.decide(link, decision=decision, browser=own)
+        page = browser.get(link)
+        assert page.status_code == 200, page.text
+        token = re.search(r'name="form_token" value="([^"]+)"', page.text)
+        scopes = re.findall(r'name="scope"[^>]* value="([^"]+)"', page.text)
+        minutes = re.search(r'name="minutes"[^>]* value="(\d+)"', page.text)
+        assert token is not None, page.text
+        answer = browser.post(link, data={"form_token": token.group(1), "scope": scopes, "decision": decision,
+                                          **({"minutes": minutes.group(1)} if minutes else {})})
+        assert answer.status_code == 200, answer.text
+        return answer
 
     def open_channel(self, session_id: str, *, columns: int = 120, rows: int = 40) -> dict[str, Any]:
         with self.api() as api:
@@ -192,9 +226,13 @@ class Desk:
 
     def console(self, channel: dict[str, Any]) -> ClientConnection:
         """Connect to a channel as an API client; binary frames are the terminal."""
+        return self.connect(channel["console"], {"Authorization": f"Bearer {self.tokens['technician']}"})
+
+    def connect(self, path: str, headers: dict[str, str]) -> ClientConnection:
+        """Open a WebSocket of the desk."""
         context = self.verify()
-        return connect(self.url.replace("http", "ws", 1) + channel["console"], ssl=context if isinstance(context, ssl.SSLContext) else None,
-                       additional_headers={"Authorization": f"Bearer {self.tokens['technician']}"}, compression=None, max_size=None)
+        return connect(self.url.replace("http", "ws", 1) + path, ssl=context if isinstance(context, ssl.SSLContext) else None,
+                       additional_headers=headers, compression=None, max_size=None, close_timeout=2, legacy=True)
 
 
 def _lower(environment: dict[str, str]) -> dict[str, str]:
@@ -230,5 +268,6 @@ def make_desk(folder: Path, *, tls: bool = True, database_url: str = "", extra: 
             person.password_hash = "unusable"
             person.totp_secret = "JBSWY3DPEHPK3PXP"
         unit.db.flush()
-        tokens = {name: create_token(unit, SYSTEM, user=user, rights=EVERYTHING, hours=24) for name, user in (("technician", technician), ("lead", lead))}
+        tokens = {name: create_token(unit, SYSTEM, user=user, rights=EVERYTHING, hours=24)
+                  for name, user in (("technician", technician), ("lead", lead))}
         return Desk(folder, environment, url, certificates, sink, tokens, desk_queue.id, organisation.id, contact.id, technician.id)

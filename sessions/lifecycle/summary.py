@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from orchestrator.accounts.actor import SYSTEM
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.i18n import _
+from orchestrator.search.index import touch
 from sessions.lifecycle.models import ChannelRow, RemoteSession
 from sessions.lifecycle.queries import find_last_consent, list_requests
 from sessions.lifecycle.reasons import SENTENCES, EndReason
@@ -43,6 +44,7 @@ def write_summary(unit: WriteUnit, session: RemoteSession, services: SessionServ
         "sent_to": found[0].sent_to if found else requests[0].sent_to, "commands": commands, "failed": failed, "summary": session.summary,
     }
     session.summary_written = True
+    touch(unit, "command", session.id)
     record_event(unit, SYSTEM, session, "session.summarised", {"commands": commands, "failed": failed, "seconds": seconds})
     write_line(unit, SYSTEM, session, "summary", _WITH_WORDS if session.summary else SUMMARY, values)
     return True

@@ -18,7 +18,7 @@ class NewSession(Body):
 
     endpoint_id: Identifier
     contact_id: Identifier | None = None
-    purpose: Annotated[SomeText, Field(max_length=2000)]
+    purpose: Annotated[SomeText, Field(max_length=1000)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=30)]
     user: Annotated[str, Field(max_length=64)] = ""
     minutes: Annotated[int, Field(ge=1, le=1440)]
