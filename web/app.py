@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from orchestrator.core.settings import Settings
+from web.doors import HostCheck
 from web.errors import install_error_handlers
 from web.lifespan import build_services, run_services
 from web.links import RouteLinks
@@ -35,6 +36,7 @@ def create_app(settings: Settings, *, demo: bool = False) -> FastAPI:
     include_routes(app, demo=demo)
     install_error_handlers(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(HostCheck, public_url=settings.public_url, listen_host=settings.host)
     app.add_middleware(SecurityHeaders, https=settings.public_url.startswith("https://"))
     app.add_middleware(AccessLog)
     return app

@@ -1,4 +1,4 @@
-"""What every response carries and every request must respect: security headers, body limits, host, one log line.
+"""What every response carries and every request must respect: security headers, body limits, one log line.
 
 Written as plain ASGI so that WebSockets pass untouched and streaming stays streaming.
 """

@@ -135,7 +135,7 @@ def test_the_token_of_one_link_does_not_open_another(browser: Browser, scene: Sc
 
 def test_a_foreign_origin_is_refused_and_a_missing_one_or_null_is_not(browser: Browser, scene: Scene) -> None:
     for origin, allowed in (("https://evil.example", False), ("https://desk.example.evil.example", False), ("null", True), (None, True),
-                            (browser.address, True), (scene.parts.settings.public_url, True)):
+                            (browser.address, False), (scene.parts.settings.public_url, True)):
         scene.now_later(hours=1)
         session, token = scene.asked()
         response = answer(browser, token, "approve", headers={"origin": origin} if origin else None)

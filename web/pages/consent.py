@@ -295,7 +295,7 @@ def _refuse_foreign_origin(request: Request) -> None:
     if origin is None or origin == "null":
         return
     own = urlsplit(services_of(request).settings.public_url)
-    if origin.rstrip("/") not in (f"{own.scheme}://{own.netloc}", f"{request.url.scheme}://{request.url.netloc}"):
+    if origin.rstrip("/") != f"{own.scheme}://{own.netloc}":
         raise ForeignAnswer()
 
 
