@@ -39,6 +39,7 @@ from agents.protocol.version import CHANNEL_TOKEN_HEADER, channel_path
 
 PING_SECONDS = 10
 SEND_SECONDS = 40
+WATCH_SECONDS = 5
 ATTACH_SECONDS = 10
 ASK_AGAIN_SECONDS = 10
 ACK_DELAY_SECONDS = 0.1
@@ -224,10 +225,13 @@ class _Attachment:
         self._input_waits = asyncio.Event()
         self._applied_more = asyncio.Event()
         self._applying: asyncio.Task[None] | None = None
+        self._writing = False
+        self._sending_since: float | None = None
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send_output())
+            group.create_task(self._watch_sending())
             group.create_task(self._acknowledge_input())
             self._applying = group.create_task(self._apply_input())
             while True:
@@ -241,6 +245,14 @@ class _Attachment:
         self._received += len(data)
         if self._received - self._shell.input_applied > limits.INPUT_CREDIT_BYTES:
             raise MalformedMessage("more input than the credit allows")
+        if not self._pending and not self._writing:
+            # A key goes straight to the terminal: the way over the task costs a turn of the loop.
+            taken = self._shell.write_now(data)
+            if taken:
+                self._applied_more.set()
+            if taken == len(data):
+                return
+            data = data[taken:]
         self._pending += data
         self._input_waits.set()
 
@@ -274,10 +286,18 @@ class _Attachment:
                 break
             # Counted before it is sent: the acknowledgement may be read before `send` returns.
             self._sent += len(data)
-            async with asyncio.timeout(SEND_SECONDS):
-                await self._socket.send(data)
+            self._sending_since = time.monotonic()
+            await self._socket.send(data)
+            self._sending_since = None
         status = await self._shell.wait_exit()
         await self._say(Exit(status=status, output=self._sent))
+
+    async def _watch_sending(self) -> None:
+        """Give the socket up when output does not pass; a time limit around every send would cost more than the send."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self._sending_since is not None and time.monotonic() - self._sending_since > SEND_SECONDS:
+                raise TimeoutError("the server does not take output")
 
     async def _apply_input(self) -> None:
         while True:
@@ -286,7 +306,11 @@ class _Attachment:
             while self._pending:
                 data = bytes(self._pending)
                 self._pending.clear()
-                await self._shell.write_input(data)
+                self._writing = True
+                try:
+                    await self._shell.write_input(data)
+                finally:
+                    self._writing = False
                 self._applied_more.set()
 
     async def _acknowledge_input(self) -> None:

@@ -1,6 +1,6 @@
 """What a channel kind offers to the link: the seam between agents/channel_link.py and the kinds beside this file.
 
-Order of calls: `open_shell` once; then `write_input`, `resize`, reads of `output` in any order, from one event loop;
+Order of calls: `open_shell` once; then `write_now`, `write_input`, `resize`, reads of `output` in any order, from one event loop;
 after the process has ended `wait_exit` returns at once for ever. `kill_tree` may be called at any time, also twice,
 and returns when no process of the channel is left. After it `wait_exit` returns and `output` is closed: all bytes
 that were read stay readable.
@@ -77,6 +77,12 @@ class ShellChannel(Protocol):
     @property
     def marked(self) -> bool:
         """Whether the shell was started with marks."""
+        ...
+
+    def write_now(self, data: bytes) -> int:
+        """Write what the terminal takes without waiting and return how many bytes that were; they count as in
+        `write_input`. Never called while a `write_input` runs.
+        """
         ...
 
     async def write_input(self, data: bytes) -> None:

@@ -113,28 +113,33 @@ class ShellChannel:
         """Tell whether a process descends from this channel (such a one may not approve anything)."""
         return await asyncio.to_thread(self._tree.contains, pid)
 
-    async def write_input(self, data: bytes) -> None:
-        """Write all of ``data`` to the terminal; what was taken counts in `input_applied` as it is taken.
+    def write_now(self, data: bytes) -> int:
+        """Write what the terminal takes at once, at most 4 KiB, and return how many bytes that were.
 
         After the shell has ended, input is counted as applied and dropped: nobody is left to read it.
         """
-        view = memoryview(data)
-        while view:
-            if not self._master_open or self._exited.is_set():
-                self.input_applied += len(view)
-                return
+        if not self._master_open or self._exited.is_set():
+            taken = len(data)
+        else:
             try:
-                taken = os.write(self._master, view[:WRITE_SLICE_BYTES])
+                taken = os.write(self._master, data if len(data) <= WRITE_SLICE_BYTES else data[:WRITE_SLICE_BYTES])
             except BlockingIOError:
-                await self._wait_writable()
+                return 0
             except OSError as exc:
                 if exc.errno != errno.EIO:
                     raise
-                self.input_applied += len(view)
-                return
-            else:
-                self.input_applied += taken
-                view = view[taken:]
+                taken = len(data)
+        self.input_applied += taken
+        return taken
+
+    async def write_input(self, data: bytes) -> None:
+        """Write all of ``data`` to the terminal; what was taken counts in `input_applied` as it is taken."""
+        written = 0
+        while written < len(data):
+            taken = self.write_now(data[written : written + WRITE_SLICE_BYTES])
+            written += taken
+            if not taken:
+                await self._wait_writable()
 
     def resize(self, columns: int, rows: int) -> None:
         """Set the terminal's size; without effect after the end."""

@@ -78,9 +78,16 @@ class AgentAttachment:
         self._closing = False
 
     def send(self, message: bytes | ServerChannelMessage) -> None:
-        """Queue bytes of input or a message; credit and states bound the queue."""
-        self._queue.append(message)
-        self._wake.set()
+        """Send bytes of input or a message: at once if nothing waits, else in its turn; credit and states bound the queue."""
+        if self._queue or self._sending_since is not None or not self._send_now(message):
+            self._queue.append(message)
+            self._wake.set()
+
+    def _send_now(self, message: bytes | ServerChannelMessage) -> bool:
+        try:
+            return self._socket.send_now(message if isinstance(message, bytes) else encode_message(message))
+        except SocketClosed:
+            return True  # whoever reads the socket learns it
 
     def acknowledge(self, offset: int) -> None:
         """Tell that output below ``offset`` is durable."""
@@ -91,6 +98,7 @@ class AgentAttachment:
         """Send a last message, then close."""
         self._closing = True
         self.send(message)
+        self._wake.set()
 
     def look(self, now: float) -> None:
         """Look at the clock: the time limit of a send."""

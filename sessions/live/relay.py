@@ -272,8 +272,11 @@ class ChannelRelay:
             shown = end - self.ring.end
             self.ring.append(visible, bytes(self._raw_tail[:shown]), end)
             del self._raw_tail[:shown]
+        if self._controller is not None:
+            self._controller.show()
         for viewer in self._viewers:
-            viewer.wake()
+            if viewer is not self._controller:
+                viewer.wake()
 
     def take_agent_message(self, attachment: AgentAttachment, message: AgentChannelMessage) -> None:
         """Take what the agent says beside the bytes. Raises MalformedMessage, PositionRefused."""
@@ -358,7 +361,7 @@ class ChannelRelay:
             rows=self.rows, stalled=self.is_stalled,
         ))
         if viewer.who.may_control:
-            returning = bool(attach is not None and attach.client == self._keyboard_client)
+            returning = attach is not None and (attach.client == self._keyboard_client or viewer is self._controller)
             if attach is not None and (returning or not self._keyboard_client):
                 self._input.adopt(attach.generation, attach.input_low, attach.input_high)
             if returning or self._controller is None or attach is None or attach.take:

@@ -43,6 +43,13 @@ class Socket(Protocol):
         """Hand a message to the transport. Raises SocketClosed."""
         ...
 
+    def send_now(self, message: bytes | str) -> bool:
+        """Hand a message to the transport if it takes one without waiting; False when nothing was sent. Raises SocketClosed.
+
+        For who knows that no ``send`` of its own waits at the moment: it would be overtaken.
+        """
+        ...
+
     async def close(self, code: int, reason: str = "") -> None:
         """Close with a code; never raises, waits for a second at most."""
         ...

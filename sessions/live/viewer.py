@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-ATTACH_SECONDS = 0.25
-"""A client that has said nothing until then is served without control messages."""
+PAGE_SECONDS = 10.0
+PLAIN_SECONDS = 0.5
+"""How long a page of ours, or another client, may take to say ``attach``; a client that has said nothing by then is served
+without control messages, and may still attach by its first message."""
 SEND_SECONDS = 8.0
 HEARTBEAT_SECONDS = 10.0
 LAST_SECONDS = 15.0
@@ -53,8 +55,10 @@ class ViewerIdentity:
 class Viewer:
     """Serves one socket. ``run`` ends when the socket does, or when ``drop`` was called."""
 
-    def __init__(self, socket: Socket, who: ViewerIdentity, *, clock: Callable[[], float]) -> None:
+    def __init__(self, socket: Socket, who: ViewerIdentity, *, is_page: bool, clock: Callable[[], float]) -> None:
         self.who = who
+        self._attach_seconds = PAGE_SECONDS if is_page else PLAIN_SECONDS
+        self._has_spoken = False
         self.client = ""
         self.position: ViewerPosition | None = None
         self.told_generation: int | None = None
@@ -64,6 +68,9 @@ class Viewer:
         self._clock = clock
         self._news: deque[str] = deque()
         self._later: deque[tuple[int, str]] = deque()
+        self._unsent: deque[bytes | str] = deque()
+        """What of the last step the socket has not taken; it goes ahead of everything."""
+        self._may_send_now = False
         self._wake = asyncio.Event()
         self._sending_since: float | None = None
         self._sent_at = clock()
@@ -87,7 +94,12 @@ class Viewer:
             if not isinstance(first, Attach) and first is not None:
                 await self._take(relay, first)
             while True:
-                await self._take(relay, await self._read())
+                message = await self._read()
+                if isinstance(message, Attach) and not self._has_spoken:
+                    self._attach(relay, message)
+                else:
+                    await self._take(relay, message)
+                self._has_spoken = True
         except SocketClosed:
             pass
         except (MalformedMessage, PositionRefused) as exc:
@@ -112,6 +124,35 @@ class Viewer:
     def wake(self) -> None:
         """There is something new in the ring, or the gate has opened."""
         self._wake.set()
+
+    def show(self) -> None:
+        """Send new output now if nothing waits and the socket takes it, else wake the task that does. For the controller: it
+        is the way of a key's echo."""
+        if not self._may_send_now or self._wake.is_set() or self._sending_since is not None:
+            self._wake.set()
+            return
+        relay, position = self._relay, self.position
+        assert relay is not None and position is not None
+        while not relay.is_stalled and (step := position.next_step()) is not None:
+            if not self._step_now(step):
+                self._wake.set()
+                return
+            self._note_sent(relay, position)
+            if self._news or self._later:
+                self._wake.set()
+                return
+
+    def _step_now(self, step: Step) -> bool:
+        for number, message in enumerate(messages := _messages_of(step)):
+            try:
+                if self._socket.send_now(message):
+                    continue
+            except SocketClosed:
+                pass  # the task that sends learns it
+            self._unsent.extend(messages[number:])
+            return False
+        self._sent_at = self._clock()
+        return True
 
     def tell(self, text: str) -> None:
         """Send news ahead of any output that waits; a viewer that takes none for a long time is dropped."""
@@ -152,10 +193,12 @@ class Viewer:
 
     async def _first_message(self) -> Attach | Rebased | NewSize | Shown | Take | bytes | None:
         try:
-            async with asyncio.timeout(ATTACH_SECONDS):
-                return await self._read()
+            async with asyncio.timeout(self._attach_seconds):
+                message = await self._read()
         except TimeoutError:
             return None
+        self._has_spoken = True
+        return message
 
     async def _read(self) -> Attach | Rebased | NewSize | Shown | Take | bytes | None:
         message = await self._socket.receive()
@@ -165,7 +208,9 @@ class Viewer:
         attach = first if isinstance(first, Attach) else None
         self.says_acks = attach is not None
         self.client = attach.client if attach is not None else f"plain-{id(self)}"
-        self.position = ViewerPosition(relay.ring, acknowledges=self.says_acks, now=self._clock())
+        if self.position is None:
+            self.position = ViewerPosition(relay.ring, acknowledges=self.says_acks, now=self._clock())
+        self.position.acknowledges = self.says_acks
         self.position.begin(attach.have if attach is not None else None)
         relay.add_viewer(self, attach)
 
@@ -205,8 +250,14 @@ class Viewer:
         relay, position = self._relay, self.position
         assert relay is not None and position is not None
         while True:
+            self._may_send_now = True
             await self._wake.wait()
             self._wake.clear()
+            self._may_send_now = False
+            if self._unsent:
+                await self._send_unsent()
+                self._note_sent(relay, position)
+                self._release(position)
             while True:
                 while self._news:
                     await self._send(self._news.popleft())
@@ -215,10 +266,9 @@ class Viewer:
                 step = position.next_step()
                 if step is None:
                     break
-                await self._send_step(step)
-                position.note_sent(self._clock())
-                if not self.says_acks:
-                    relay.look_at_reading()
+                self._unsent.extend(_messages_of(step))
+                await self._send_unsent()
+                self._note_sent(relay, position)
                 self._release(position)
             self._release(position)
             if self._closing is not None and not self._news and (not self._later or position.detached):
@@ -226,18 +276,14 @@ class Viewer:
                 await self._socket.close(code, reason)
                 return
 
-    async def _send_step(self, step: Step) -> None:
-        match step:
-            case Frame(data, _, True):
-                await self._send(data)
-            case Frame(data, end, _):
-                await self._send(write_message("upto", raw=end))
-                await self._send(data)
-                await self._send(write_message("at", raw=end))
-            case Reset(raw):
-                await self._send(write_message("reset", raw=raw))
-            case CaughtUp():
-                await self._send(write_message("caught_up"))
+    async def _send_unsent(self) -> None:
+        while self._unsent:
+            await self._send(self._unsent.popleft())
+
+    def _note_sent(self, relay: ChannelRelay, position: ViewerPosition) -> None:
+        position.note_sent(self._clock())
+        if not self.says_acks:
+            relay.look_at_reading()
 
     def _release(self, position: ViewerPosition) -> None:
         while self._later and position.sent >= self._later[0][0]:
@@ -258,3 +304,15 @@ class Viewer:
         if error is not None and not isinstance(error, SocketClosed):
             log.error("viewer pump failed", exc_info=error)
             self.drop(CloseCode.INTERNAL, "")
+
+
+def _messages_of(step: Step) -> Sequence[bytes | str]:
+    match step:
+        case Frame(data, _, True):
+            return (data,)
+        case Frame(data, end, _):
+            return (write_message("upto", raw=end), data, write_message("at", raw=end))
+        case Reset(raw):
+            return (write_message("reset", raw=raw),)
+        case CaughtUp():
+            return (write_message("caught_up"),)
