@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import argparse
+import pwd
 import sys
 import tempfile
 from pathlib import Path
 
 from orchestrator.core.settings import Settings, describe_settings
+from tests.benchmarks.account import shell_account
 from tests.benchmarks.figures import Figure, commit, print_table, write_json
 from tests.benchmarks.mails import measure_mails
 from tests.benchmarks.memory import measure_agent, measure_server
@@ -37,7 +39,7 @@ def main() -> int:
     names = chosen.names or list(NAMES)
     figures: list[Figure] = []
     samples: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory(prefix="fernwart-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fernwart-bench-") as folder, shell_account() as account:
         door = free_port()
         desk = make_desk(Path(folder) / "desk", extra={"FERNWART_SMTP_LISTEN": f"127.0.0.1:{door}"})
         settings = Settings(**{name.removeprefix("FERNWART_").lower(): value for name, value in desk.settings.items()})  # type: ignore[arg-type]
@@ -46,7 +48,7 @@ def main() -> int:
             print(f"  FERNWART_{name.upper()}={value}")
         try:
             if {"echo", "bulk", "prompt", "agent", "server", "mails"} & set(names):
-                figures += _with_server(desk, settings, door, names, chosen, samples, Path(folder))
+                figures += _with_server(desk, settings, door, names, chosen, samples, account)
             if "pages" in names:
                 figures += measure_pages(Path(folder), tickets=chosen.tickets, samples=samples)
         finally:
@@ -57,19 +59,19 @@ def main() -> int:
 
 
 def _with_server(desk: Desk, settings: Settings, door: int, names: list[str], chosen: argparse.Namespace, samples: dict[str, list[float]],
-                 folder: Path) -> list[Figure]:
+                 account: pwd.struct_passwd) -> list[Figure]:
     figures: list[Figure] = []
     desk.start()
     if {"echo", "bulk", "prompt", "agent"} & set(names):
         agent = desk.start_agent()
         endpoint = desk.wait_online()[0]
-        session = desk.approved_session(endpoint["id"])
+        session = desk.approved_session(endpoint["id"], user=account.pw_name)
         if "prompt" in names:
-            figures += measure_prompt(desk, session["id"], runs=chosen.runs, samples=samples)
+            figures += measure_prompt(desk, session["id"], account, runs=chosen.runs, samples=samples)
         if "echo" in names:
             figures += measure_echo(desk, session["id"], runs=chosen.runs, samples=samples)
         if "bulk" in names:
-            figures += measure_bulk(desk, session["id"], folder, runs=chosen.runs, samples=samples)
+            figures += measure_bulk(desk, session["id"], account, runs=chosen.runs, samples=samples)
         if "agent" in names:
             figures += measure_agent(desk, agent, session["id"], runs=chosen.runs, samples=samples)
         with desk.api() as api:

@@ -20,9 +20,13 @@ from pathlib import Path
 import uvloop
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from tests.certificates import Certificates
 from tests.running import clean_environment, free_port
+
+GATHER_BYTES = 65536
+SHORT_READ_BYTES = 1024
 
 
 def _server_context(certificate: str, key: str) -> ssl.SSLContext:
@@ -52,8 +56,9 @@ async def run_relay(port: int, certificate: str, key: str) -> None:
         path = socket.request.path if socket.request else ""
         seat(path).set_result(socket)
         other = await seat("/browser" if path == "/agent" else "/agent")
-        async for message in socket:
-            await other.send(message)
+        with contextlib.suppress(ConnectionClosed):
+            async for message in socket:
+                await other.send(message)
         await other.close()
 
     async with serve(pump, "127.0.0.1", port, ssl=_server_context(certificate, key), compression=None, max_size=None, ping_interval=None):
@@ -78,9 +83,8 @@ async def run_relay_agent(port: int, ca: str) -> None:
             while True:
                 await readable.wait()
                 readable.clear()
-                with contextlib.suppress(BlockingIOError):
-                    while data := os.read(master, 65536):
-                        await socket.send(data)
+                while data := gather(master):
+                    await socket.send(data)
 
         sender = asyncio.create_task(send_output())
         async for message in socket:
@@ -92,6 +96,18 @@ async def run_relay_agent(port: int, ca: str) -> None:
                     await asyncio.sleep(0.001)
         sender.cancel()
     shell.kill()
+
+
+def gather(master: int) -> bytes:
+    """Read what is there, at most 64 KiB; a terminal gives 4 KiB at a time. A short read means that it is empty."""
+    data = b""
+    with contextlib.suppress(BlockingIOError):
+        while len(data) < GATHER_BYTES:
+            piece = os.read(master, GATHER_BYTES - len(data))
+            data += piece
+            if len(piece) < SHORT_READ_BYTES:
+                break
+    return data
 
 
 class Reference:

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import pty
+import pwd
 import select
 import ssl
 import subprocess
@@ -18,14 +19,18 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.benchmarks.account import login_environment
 from tests.benchmarks.figures import Figure, median, percentile
 from tests.benchmarks.references import start_echo, start_relay, start_relay_agent
 from tests.desk import Desk
 
 KEYS = 1000
+KEYS_A_TURN = 50
+"""Small turns, so that what else the machine does meets all three alike."""
 BULK_BYTES = 50_000_000
 READY = b"ready-%d-mark"
 
@@ -140,7 +145,11 @@ def measure_echo(desk: Desk, session_id: str, *, runs: int, samples: dict[str, l
             echo_probe(terminal)
             echo_times(terminal, 100)
         for _run in range(runs):
-            of_bare, of_relay, of_ours = plain_echo_times(plain, KEYS), echo_times(relay, KEYS), echo_times(ours, KEYS)
+            of_bare, of_relay, of_ours = [], [], []
+            for _turn in range(KEYS // KEYS_A_TURN):
+                of_bare += plain_echo_times(plain, KEYS_A_TURN)
+                of_relay += echo_times(relay, KEYS_A_TURN)
+                of_ours += echo_times(ours, KEYS_A_TURN)
             for name, times in (("bare", of_bare), ("relay", of_relay), ("fernwart", of_ours)):
                 samples.setdefault(f"echo {name} ms", []).extend(times)
                 beside[f"{name} p50 ms"].append(percentile(times, 0.5))
@@ -174,16 +183,18 @@ def echo_probe(terminal: Terminal) -> None:
     raise AssertionError("cat did not answer")
 
 
-def measure_bulk(desk: Desk, session_id: str, folder: Path, *, runs: int, samples: dict[str, list[float]]) -> list[Figure]:
+def measure_bulk(desk: Desk, session_id: str, account: pwd.struct_passwd, *, runs: int, samples: dict[str, list[float]]) -> list[Figure]:
     """Megabytes a second of base64 text, from ``cat FILE`` to the client."""
-    source = folder / "bulk.txt"
+    source = Path(account.pw_dir, f"fernwart-bench-{os.getpid()}.txt")
     with source.open("wb") as file:
         subprocess.run(["base64"], stdin=subprocess.Popen(["head", "-c", str(BULK_BYTES * 3 // 4), "/dev/urandom"], stdout=subprocess.PIPE).stdout,
                        stdout=file, check=True)
+    source.chmod(0o644)
     size = source.stat().st_size
     rates: dict[str, list[float]] = {"relay": [], "fernwart": []}
     ratios: list[float] = []
     with contextlib.ExitStack() as stack:
+        stack.callback(source.unlink)
         relay = stack.enter_context(relay_terminal(desk))
         ours = stack.enter_context(fernwart_terminal(desk, session_id))
         for run in range(runs):
@@ -200,11 +211,12 @@ def measure_bulk(desk: Desk, session_id: str, folder: Path, *, runs: int, sample
                    runs=tuple(ratios), beside={"relay MB/s": median(rates["relay"]), "fernwart MB/s": median(rates["fernwart"])})]
 
 
-def shell_start_ms() -> float:
-    """Milliseconds until a login shell of this user has printed its first prompt."""
+def shell_start_ms(account: pwd.struct_passwd) -> float:
+    """Milliseconds until a login shell of this account has printed its first prompt."""
     master, slave = pty.openpty()
     begun = time.perf_counter()
-    shell = subprocess.Popen(["bash", "-l"], stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env={**os.environ, "TERM": "xterm-256color"})
+    shell = subprocess.Popen(["/bin/bash", "-l"], stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=login_environment(account),
+                             cwd=account.pw_dir, **_as_account(account))
     os.close(slave)
     seen = b""
     while not _is_prompt(seen):
@@ -217,18 +229,22 @@ def shell_start_ms() -> float:
     return took
 
 
+def _as_account(account: pwd.struct_passwd) -> dict[str, Any]:
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
 def _is_prompt(seen: bytes) -> bool:
     return seen.rstrip().endswith((b"#", b"$")) or b"# " in seen[-12:] or b"$ " in seen[-12:]
 
 
-def measure_prompt(desk: Desk, session_id: str, *, runs: int, samples: dict[str, list[float]]) -> list[Figure]:
+def measure_prompt(desk: Desk, session_id: str, account: pwd.struct_passwd, *, runs: int, samples: dict[str, list[float]]) -> list[Figure]:
     """From the click (POST channels) to the first prompt at the client, less the shell's own start."""
     ours: list[float] = []
     own: list[float] = []
     with desk.api() as api:
         api.get(f"/sessions/{session_id}")
         for _run in range(max(runs, 10)):
-            own.append(shell_start_ms())
+            own.append(shell_start_ms(account))
             begun = time.perf_counter()
             answer = api.post(f"/sessions/{session_id}/channels", json={"kind": "shell", "columns": 120, "rows": 40})
             assert answer.status_code == 201, answer.text
