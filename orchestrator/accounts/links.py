@@ -19,6 +19,7 @@ from orchestrator.accounts.models import OneTimeLink, User
 from orchestrator.accounts.people import check_name, normalise_email
 from orchestrator.accounts.queries import actor_for_user, get_own_user
 from orchestrator.accounts.second_factor import find_step, new_totp_secret
+from orchestrator.accounts.tokens import revoke_tokens_of
 from orchestrator.audit.service import record_audit
 from orchestrator.core.db import ReadUnit, WriteUnit
 from orchestrator.core.errors import InvalidInput
@@ -54,14 +55,14 @@ def make_first_link(unit: WriteUnit) -> str | None:
 
 def make_set_up_link(unit: WriteUnit, user: User) -> str:
     """Make a set-up link for a user in place of older ones; the caller has the right and writes the audit."""
-    _spend_links(unit, user, SET_UP)
+    spend_links(unit, user, SET_UP)
     return _add_link(unit, SET_UP, user, SET_UP_LIFETIME)
 
 
 def begin_second_factor(unit: WriteUnit, actor: Actor) -> str:
     """Begin to change one's own second factor; return the token of the page that shows the new secret."""
     user = get_own_user(unit, actor)
-    _spend_links(unit, user, SECOND_FACTOR)
+    spend_links(unit, user, SECOND_FACTOR)
     return _add_link(unit, SECOND_FACTOR, user, SECOND_FACTOR_LIFETIME)
 
 
@@ -75,7 +76,8 @@ def _add_link(unit: WriteUnit, purpose: str, user: User | None, lifetime: timede
     return token
 
 
-def _spend_links(unit: WriteUnit, user: User, purpose: str) -> None:
+def spend_links(unit: WriteUnit, user: User, purpose: str) -> None:
+    """Make the user's open links of this purpose useless."""
     open_ones = (OneTimeLink.user_id == user.id, OneTimeLink.purpose == purpose, OneTimeLink.used_at.is_(None))
     unit.db.execute(update(OneTimeLink).where(*open_ones).values(used_at=unit.now, payload={}))
 
@@ -112,7 +114,7 @@ def complete_set_up(unit: WriteUnit, token: str, *, password_hash: str, code: st
     """Set password and second factor of the user a link was made for; the first administrator is created by it.
 
     ``code`` proves that the authenticator has the secret. ``email``, ``name`` and ``works_tickets`` (also technician and
-    lead) count for the first administrator only. All logins from before end.
+    lead) count for the first administrator only. All logins from before end; after a reset the API tokens too.
 
     Raises:
         LinkSpent: the link does not work (any more).
@@ -126,13 +128,15 @@ def complete_set_up(unit: WriteUnit, token: str, *, password_hash: str, code: st
         roles = [Role.ADMINISTRATOR, *((Role.TECHNICIAN, Role.LEAD) if works_tickets else ())]
         user = User(email=normalise_email(email), name=check_name(name), roles=sorted(roles), created_at=unit.now, disabled_at=None)
         unit.db.add(user)
+    was_reset = user.password_hash is not None
     user.password_hash, user.totp_secret, user.totp_last_step = password_hash, opened.totp_secret, step
     link.used_at, link.payload = unit.now, {}
     unit.db.flush()
     revoke_logins_of(unit, user.id)
+    tokens = revoke_tokens_of(unit, user.id) if was_reset else 0
     actor = replace(actor_for_user(unit, user), address=address)
     record_audit(unit, actor, "user.set-up", subject=f"user {user.id}", summary=f"{user.name} set password and second factor.",
-                 details={"first": opened.purpose == FIRST, "roles": list(user.roles)})
+                 details={"first": opened.purpose == FIRST, "roles": list(user.roles), "tokens_ended": tokens})
     return user
 
 

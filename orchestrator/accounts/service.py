@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from orchestrator.accounts.actor import Actor, Right, Role
 from orchestrator.accounts.errors import LastAdministrator
 from orchestrator.accounts.events import RolesChanged, UserDisabled
-from orchestrator.accounts.links import make_set_up_link
+from orchestrator.accounts.links import SET_UP, make_set_up_link, spend_links
 from orchestrator.accounts.logins import revoke_logins_of
 from orchestrator.accounts.models import User
 from orchestrator.accounts.people import check_language, check_name, check_theme, check_time_zone, normalise_email, parse_roles
@@ -139,10 +139,11 @@ def change_own_profile(unit: WriteUnit, actor: Actor, *, name: str | None = None
 
 
 def change_own_password(unit: WriteUnit, actor: Actor, *, password_hash: str) -> None:
-    """Set one's own password; one's other logins end. The caller checked the old one and the rules for the new one."""
+    """Set one's own password; one's other logins and an open set-up link end. The caller checked the old one and the rules for the new one."""
     user = get_own_user(unit, actor)
     user.password_hash = password_hash
     unit.db.flush()
+    spend_links(unit, user, SET_UP)
     ended = revoke_logins_of(unit, user.id, except_login_id=actor.login_id)
     record_audit(unit, actor, "password.changed", subject=f"user {user.id}", summary="Changed the password.",
                  details={"logins_ended": ended})

@@ -21,7 +21,8 @@ from orchestrator.accounts.links import (
 from orchestrator.accounts.logins import actor_for_login
 from orchestrator.accounts.models import OneTimeLink, User
 from orchestrator.accounts.second_factor import prove_second_factor
-from orchestrator.accounts.service import add_user, disable_user, renew_set_up
+from orchestrator.accounts.service import add_user, change_own_password, disable_user, renew_set_up
+from orchestrator.accounts.tokens import actor_for_token, create_token
 from orchestrator.core.db import Database
 from orchestrator.core.errors import InvalidInput
 from tests.orchestrator.accounts.builders import add_person, log_in, make_actor, pass_time, stop_clock
@@ -147,6 +148,28 @@ def test_a_new_link_replaces_the_old_one_and_ends_logins_when_used(database: Dat
     with database.write() as unit:
         complete_set_up(unit, new, password_hash="new hash", code=code)
         assert actor_for_login(unit, cookie, None) is None
+
+
+def test_a_reset_ends_api_tokens_too(sqlite_database: Database) -> None:
+    person = add_person(sqlite_database)
+    with sqlite_database.write() as unit:
+        user = unit.db.get_one(User, person.user.id)
+        bearer = create_token(unit, SYSTEM, user=user, rights=["all"])
+        link = renew_set_up(unit, SYSTEM, user)
+        assert actor_for_token(unit, bearer, None) is not None
+    code = code_of(sqlite_database, link)
+    with sqlite_database.write() as unit:
+        complete_set_up(unit, link, password_hash="new hash", code=code)
+        assert actor_for_token(unit, bearer, None) is None
+
+
+def test_an_own_new_password_makes_an_open_set_up_link_useless(sqlite_database: Database) -> None:
+    person = add_person(sqlite_database)
+    with sqlite_database.write() as unit:
+        link = renew_set_up(unit, SYSTEM, unit.db.get_one(User, person.user.id))
+        change_own_password(unit, log_in(unit, person)[0], password_hash="new hash")
+        with pytest.raises(LinkSpent):
+            find_open_link(unit, link, SET_UP)
 
 
 def test_a_disabled_users_link_is_dead(database: Database) -> None:
