@@ -14,7 +14,8 @@ from orchestrator.core.db import Base, IdKey, Ref
 class OutgoingMail(Base):
     """``state``: due, sent, failed. ``message_id`` is fixed when the row is made, so a repeated attempt is recognised.
     ``text`` is stored masked: ``{link}`` stands where the secret goes, ``sealed`` holds it encrypted until sent, then it
-    is erased. ``automatic`` mails leave with a null return path (RFC 3834)."""
+    is erased. ``automatic`` mails leave with a null return path (RFC 3834). After ``not_after`` a mail is of no use any more
+    and is not sent."""
 
     __tablename__ = "outgoing_mails"
 
@@ -38,6 +39,7 @@ class OutgoingMail(Base):
     state: Mapped[str] = mapped_column(String(10), default="due")
     attempts: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime]
+    not_after: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(String(1000), default="")
     created_at: Mapped[datetime]

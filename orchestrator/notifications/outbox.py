@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from orchestrator.accounts.desk import read_desk_facts
 from orchestrator.core.db import WriteUnit
@@ -26,13 +27,14 @@ def enqueue_mail(
     unit: WriteUnit, *, purpose: str, to_address: str, to_name: str, subject: str, text: str, automatic: bool, language: str,
     ticket: Ticket | None = None, entry: Entry | None = None, reference_id: str | None = None, cc: Sequence[str] = (),
     secret_values: Mapping[str, str] | None = None, in_reply_to: str = "", references: str = "", attachment_ids: Sequence[str] = (),
+    not_after: datetime | None = None,
 ) -> OutgoingMail:
     """Put one mail into the outbox; it leaves after the commit, at least once, under a Message-ID fixed here.
 
     ``text`` is stored as given: ``{link}`` or ``{code}`` stands where ``secret_values`` go, which are sealed until the
     mail was sent and then erased. Of a ticket's mail the subject gets the tag ``[#number]``, and its Message-ID is known
     to intake, so that answers come back to the ticket. ``automatic`` mails say so (RFC 3834) and leave with a null return
-    path. Raises ``InvalidInput`` for an address that is none.
+    path. After ``not_after`` it is given up instead of sent. Raises ``InvalidInput`` for an address that is none.
     """
     for address in (to_address, *cc):
         if len(address) > 254 or not _ADDRESS.fullmatch(address):
@@ -48,7 +50,7 @@ def enqueue_mail(
         subject=one_line(_tagged(subject, ticket), 600), text=storable(text), headers={"Content-Language": language},
         attachment_ids=list(attachment_ids), sealed=seal(unit, dict(secret_values), label=mail_id) if secret_values else None,
         message_id=message_id, in_reply_to=one_line(in_reply_to, 998), references=_join_references(references, in_reply_to),
-        automatic=automatic, due_at=unit.now, created_at=unit.now,
+        automatic=automatic, due_at=unit.now, not_after=not_after, created_at=unit.now,
     )
     unit.db.add(mail)
     if ticket is not None:

@@ -64,10 +64,16 @@ class MailDelivery:
             or_(OutgoingMail.lease_until.is_(None), OutgoingMail.lease_until <= unit.now),
         ).order_by(OutgoingMail.due_at, OutgoingMail.id).limit(limit)
         ids = unit.db.scalars(skip_locked(unit, statement)).all()
-        for mail in unit.db.scalars(select(OutgoingMail).where(OutgoingMail.id.in_(ids))):
+        claimed: list[str] = []
+        for mail in unit.db.scalars(select(OutgoingMail).where(OutgoingMail.id.in_(ids)).order_by(OutgoingMail.due_at, OutgoingMail.id)).all():
+            useless = why_useless(mail, unit.now)
+            if useless is not None:
+                _give_up(unit, mail, useless)
+                continue
             mail.lease_until = lease_until
             mail.attempts += 1
-        return ids
+            claimed.append(mail.id)
+        return claimed
 
     def perform(self, row_id: str) -> None:
         """Send one claimed mail and write down what became of it."""
@@ -133,7 +139,20 @@ def note_undelivered(unit: WriteUnit, mail_id: str, error: DeliveryError) -> Non
     if not error.permanent and mail.attempts < MAX_ATTEMPTS:
         mail.due_at = unit.now + wait_before(mail.attempts, random.random())  # noqa: S311  # spreads load, protects nothing
         return
-    mail.state, mail.sealed = "failed", None
+    _give_up(unit, mail, error)
+
+
+def why_useless(mail: OutgoingMail, now: datetime) -> DeliveryError | None:
+    """Say why a due mail is not tried any more, or None: its last attempt ended without an outcome, or its time is over."""
+    if mail.attempts >= MAX_ATTEMPTS:
+        return DeliveryError("attempts", "no attempt is left, and the outcome of the last one is unknown", permanent=True)
+    if mail.not_after is not None and mail.not_after <= now:
+        return DeliveryError("time", "what the mail is about is over", permanent=True)
+    return None
+
+
+def _give_up(unit: WriteUnit, mail: OutgoingMail, error: DeliveryError) -> None:
+    mail.state, mail.sealed, mail.lease_until, mail.last_error = "failed", None, None, str(error)[:1000]
     ticket = unit.db.get(Ticket, mail.ticket_id) if mail.ticket_id else None
     if ticket is not None:
         add_notice(unit, ticket, code="mail_failed", values={"subject": mail.subject, "address": mail.to_address, "error": error.answer})

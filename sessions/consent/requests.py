@@ -144,6 +144,7 @@ def send_question(unit: WriteUnit, request: ConsentRequest, document: Request, s
         unit, purpose="consent.request", to_address=request.sent_to, to_name="" if contact.shared_mailbox else contact.name,
         subject=text.subject, text=text.text, automatic=False, ticket=unit.db.get_one(Ticket, session.ticket_id),
         reference_id=request.id, secret_values={"link": services.links.consent(token)}, language=request.language,
+        not_after=request.expires_at,
     )
     return link
 

@@ -106,7 +106,7 @@ def mail_code(unit: WriteUnit, token: str, *, services: SessionServices) -> None
                            words=translator(opened.request.language))
     enqueue_mail(unit, purpose="consent.code", to_address=opened.request.sent_to, to_name="", subject=text.subject, text=text.text,
                  automatic=False, ticket=unit.db.get(Ticket, opened.session.ticket_id), reference_id=opened.request.id,
-                 secret_values={"code": digits}, language=opened.request.language)
+                 secret_values={"code": digits}, language=opened.request.language, not_after=unit.now + CODE_LIFE)
 
 
 def use_code(unit: WriteUnit, token: str, digits: str, *, services: SessionServices) -> str | None:

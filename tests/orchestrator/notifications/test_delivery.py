@@ -10,7 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,12 +33,13 @@ from tests.builders import make_contact, make_queue, make_ticket
 from tests.orchestrator.notifications.conftest import Certificates, MailServer, login_server, make_certificates, prepare
 
 
-def _enqueue(database: Database, *, automatic: bool = False, secret: str = "", cc: Sequence[str] = ()) -> str:
+def _enqueue(database: Database, *, automatic: bool = False, secret: str = "", cc: Sequence[str] = (),
+             not_after: datetime | None = None) -> str:
     with database.write() as unit:
         ticket = make_ticket(unit, make_queue(unit))
         mail = enqueue_mail(unit, purpose="test", to_address="erika@muster.example", to_name="Érika Beispiel", subject="Prüfung äöü", cc=cc,
                             text="Guten Tag,\n\n" + ("{link}\n" if secret else "hier ist nichts.\n"), automatic=automatic, ticket=ticket,
-                            language="de", secret_values={"link": secret} if secret else None)
+                            language="de", secret_values={"link": secret} if secret else None, not_after=not_after)
         return mail.id
 
 
@@ -246,6 +247,32 @@ def test_a_mail_is_given_up_after_its_last_attempt(sqlite_database: Database, sq
     assert _notices(sqlite_database) == ["mail_failed"]
     with sqlite_database.read() as unit:
         assert count_waiting(unit) == (0, 1)
+
+
+def test_a_mail_whose_last_attempt_had_no_outcome_is_not_sent_again(sqlite_database: Database, sqlite_settings: Settings,
+                                                                    mail_server: MailServer) -> None:
+    settings = prepare(sqlite_database, sqlite_settings, mail_server)
+    mail_id = _enqueue(sqlite_database, secret="https://desk.example/x")
+    with sqlite_database.write() as unit:
+        unit.db.get_one(OutgoingMail, mail_id).attempts = MAX_ATTEMPTS  # claimed as often, and the process died each time
+    assert _run(sqlite_database, MailDelivery(sqlite_database, settings)) == []
+    mail = _mail(sqlite_database, mail_id)
+    assert (mail.state, mail.sealed, mail.attempts, mail_server.attempts) == ("failed", None, MAX_ATTEMPTS, 0)
+    assert "unknown" in mail.last_error and _notices(sqlite_database) == ["mail_failed"]
+
+
+def test_a_mail_about_something_that_is_over_is_not_sent(sqlite_database: Database, sqlite_settings: Settings, mail_server: MailServer) -> None:
+    settings = prepare(sqlite_database, sqlite_settings, mail_server)
+    clock = FixedClock(SystemClock().now())
+    sqlite_database.clock = clock
+    mail_server.script.answers["RCPT"] = "450 not now"
+    mail_id = _enqueue(sqlite_database, not_after=clock.moment + timedelta(minutes=10))
+    delivery = MailDelivery(sqlite_database, settings)
+    assert _run(sqlite_database, delivery) == [mail_id]
+    clock.moment += timedelta(minutes=10)
+    assert _run(sqlite_database, delivery) == []
+    assert (_mail(sqlite_database, mail_id).state, mail_server.attempts) == ("failed", 1)
+    assert _notices(sqlite_database) == ["mail_failed"]
 
 
 def test_waiting_doubles_is_spread_and_bounded() -> None:
