@@ -10,6 +10,8 @@ import json
 from dataclasses import asdict, dataclass
 from email.utils import parseaddr
 
+from sqlalchemy import column, select, table
+
 from orchestrator.accounts.models import StoredSetting
 from orchestrator.core.db import ReadUnit, WriteUnit
 from orchestrator.core.settings import Settings
@@ -20,10 +22,14 @@ DEFAULT_NUMBER_FORMAT = "{year}-{counter:06d}-{check}"
 MAX_FORMATS = 20
 
 
+_QUEUES = table("queues", column("address"))
+"""Of the tickets' room, which stands above this one."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeskFacts:
     """``number_formats``: the current one first, then those of earlier times, which stay recognised. ``own_addresses``
-    are lower case. The defaults are those of the settings."""
+    are lower case, those of the settings alone: ask ``read_own_addresses``. The defaults are those of the settings."""
 
     mail_name: str = "Fernwart"
     mail_address: str = "support@localhost"
@@ -37,10 +43,6 @@ class DeskFacts:
     def mail_domain(self) -> str:
         """The domain of the address that we send from; Message-IDs end in it."""
         return self.mail_address.rpartition("@")[2] or "localhost"
-
-    @property
-    def own_domains(self) -> frozenset[str]:
-        return frozenset(address.rpartition("@")[2] for address in self.own_addresses if "@" in address)
 
 
 def read_desk_facts(unit: ReadUnit) -> DeskFacts:
@@ -59,6 +61,12 @@ def read_desk_facts(unit: ReadUnit) -> DeskFacts:
     facts = DeskFacts(**values)
     unit.db.info[FACTS_KEY] = facts
     return facts
+
+
+def read_own_addresses(unit: ReadUnit) -> frozenset[str]:
+    """Every mail address that is ours, lower case: those of the settings and those of the queues."""
+    queues = unit.db.scalars(select(_QUEUES.c.address).where(_QUEUES.c.address.is_not(None)))
+    return frozenset(read_desk_facts(unit).own_addresses).union(address.lower() for address in queues if address)
 
 
 def publish_desk_facts(unit: WriteUnit, settings: Settings) -> DeskFacts:

@@ -23,7 +23,6 @@ from orchestrator.notifications.outbox import enqueue_mail
 from orchestrator.notifications.texts import Purpose, render_text
 from orchestrator.search.index import touch
 
-
 _GUARDED = frozenset({"shared_mailbox", "phone"})
 """What decides whether and where an approver is called back."""
 

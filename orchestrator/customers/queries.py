@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from orchestrator.accounts.actor import Actor, ActorKind, Right
-from orchestrator.accounts.desk import read_desk_facts
+from orchestrator.accounts.desk import read_own_addresses
 from orchestrator.accounts.models import User
 from orchestrator.accounts.queries import single_person_desk
 from orchestrator.core.cursors import decode_cursor, encode_cursor
@@ -215,10 +215,10 @@ def list_approvers(unit: ReadUnit, organisation_id: str) -> Sequence[Contact]:
 
 def person_facts(unit: ReadUnit, contact: Contact) -> PersonFacts:
     """Read what the rules about approvers must know about this contact."""
-    facts = read_desk_facts(unit)
+    own = read_own_addresses(unit)
     is_technician = contact.email is not None and unit.db.scalar(
         select(exists().where(func.lower(User.email) == contact.email, User.disabled_at.is_(None)))) is True
-    return PersonFacts(is_technician, frozenset(facts.own_addresses), facts.own_domains - FREE_MAIL_DOMAINS)
+    return PersonFacts(is_technician, own, frozenset(domain_of(address) for address in own) - FREE_MAIL_DOMAINS)
 
 
 def usable_approver_rights(unit: ReadUnit, contact: Contact, *, ticket_id: str | None, scopes: Collection[str],
@@ -255,7 +255,7 @@ def language_of(contact: Contact | None, organisation: Organisation | None, dete
 
 def is_own_address(unit: ReadUnit, address: str) -> bool:
     """Say whether mail to this address is mail to us."""
-    return address.strip().lower() in read_desk_facts(unit).own_addresses
+    return address.strip().lower() in read_own_addresses(unit)
 
 
 __all__ = [

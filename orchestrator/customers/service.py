@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.accounts.actor import Actor, Right
-from orchestrator.accounts.desk import read_desk_facts
+from orchestrator.accounts.desk import read_own_addresses
 from orchestrator.audit.service import record_audit
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import Conflict, InvalidInput, NotFound
@@ -122,7 +122,7 @@ def create_contact(unit: WriteUnit, actor: Actor, *, name: str, email: str | Non
 
 def require_free_address(unit: WriteUnit, address: str) -> None:
     """Raise ``Conflict`` when the address belongs to a contact, ``InvalidInput`` when it is one of ours."""
-    if address in read_desk_facts(unit).own_addresses:
+    if address in read_own_addresses(unit):
         raise InvalidInput("{address} is a mailbox of this desk, not of a customer.", address=address, field="email")
     taken = unit.db.scalar(select(Contact).where(Contact.email == address))
     if taken is not None:

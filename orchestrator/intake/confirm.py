@@ -6,7 +6,7 @@ Here: the address (stored or envelope sender's, never Reply-To or Cc) and the lo
 
 from __future__ import annotations
 
-from orchestrator.accounts.desk import read_desk_facts
+from orchestrator.accounts.desk import read_desk_facts, read_own_addresses
 from orchestrator.core.db import WriteUnit
 from orchestrator.customers.models import Contact
 from orchestrator.intake.mail.loops import decide_answer
@@ -44,7 +44,7 @@ def confirm_mail(unit: WriteUnit, ticket: Ticket, mail: ParsedMail, sender: Send
 def _confirm(unit: WriteUnit, ticket: Ticket, address: str, name: str, mail: ParsedMail | None, *, envelope_from: str | None,
              verified: str) -> bool:
     facts = read_desk_facts(unit)
-    decision = decide_answer(mail, recipient=address, envelope_from=envelope_from, own_addresses=facts.own_addresses,
+    decision = decide_answer(mail, recipient=address, envelope_from=envelope_from, own_addresses=read_own_addresses(unit),
                              own_domain=facts.mail_domain, sender_verified=verified)
     if not decision.allowed:
         assert decision.reason is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.accounts.actor import SYSTEM
-from orchestrator.accounts.desk import read_desk_facts
+from orchestrator.accounts.desk import read_own_addresses
 from orchestrator.accounts.models import User
 from orchestrator.accounts.queries import find_user_by_email
 from orchestrator.core.db import WriteUnit
@@ -57,7 +57,7 @@ def find_sender(unit: WriteUnit, mail: ParsedMail) -> Sender:
     address = _normal(stated.address) if stated is not None else None
     if address is None:
         return Sender("", name, None, None, None)
-    if address in read_desk_facts(unit).own_addresses:
+    if address in read_own_addresses(unit):
         return Sender(address, name or address, None, None, None, is_ours=True)
     contact = find_contact_by_address(unit, address)
     technician = find_user_by_email(unit, address)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from orchestrator.accounts.actor import Actor, Right
-from orchestrator.accounts.desk import read_desk_facts
+from orchestrator.accounts.desk import read_desk_facts, read_own_addresses
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.errors import InvalidInput
 from orchestrator.customers.addresses import normalise_address
@@ -42,7 +42,7 @@ def reply_to_customer(unit: WriteUnit, actor: Actor, ticket: Ticket, *, text: st
     address = normalise_address(to) if to and to.strip() else (contact.email if contact else None)
     if address is None:
         raise InvalidInput("There is no mail address to answer to. Enter one.", field="to")
-    if address in read_desk_facts(unit).own_addresses:
+    if address in read_own_addresses(unit):
         raise InvalidInput("{address} is a mailbox of this desk, not of a customer.", address=address, field="to")
     copies = _copies(unit, cc, address)
     entry = add_entry(
@@ -107,7 +107,7 @@ def _note_answered(unit: WriteUnit, actor: Actor, ticket: Ticket) -> None:
 
 
 def _copies(unit: WriteUnit, cc: Sequence[str], address: str) -> list[str]:
-    own = read_desk_facts(unit).own_addresses
+    own = read_own_addresses(unit)
     copies = [one for one in dict.fromkeys(normalise_address(one) for one in cc if one.strip()) if one != address and one not in own]
     if len(copies) > MAX_COPIES:
         raise InvalidInput("At most {count} people can get a copy.", count=MAX_COPIES, field="cc")

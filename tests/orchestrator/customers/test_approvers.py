@@ -220,6 +220,16 @@ def test_a_right_ends_by_itself(sqlite_database: Database) -> None:
         assert not _usable(unit, contact)
 
 
+def test_the_mailbox_of_a_queue_is_never_an_approver(sqlite_database: Database) -> None:
+    with sqlite_database.write() as unit:
+        make_queue(unit).address = "Printers@desk.example"
+        unit.db.flush()
+        contact = make_contact(unit, make_organisation(unit), email="printers@desk.example")
+        with pytest.raises(NotAnApprover) as refused:
+            set_approver(unit, _lead(unit), contact.id, scopes=SCOPES, until=unit.now + timedelta(days=1))
+        assert refused.value.obstacle is Obstacle.DESK_MAILBOX
+
+
 def test_a_changed_address_waits_a_day_and_the_old_one_is_told(database: Database) -> None:
     clock = FixedClock(SystemClock().now())
     database.clock = clock
