@@ -39,7 +39,7 @@ class ViewerPosition:
     def __init__(self, ring: Ring, *, acknowledges: bool, now: float) -> None:
         """``acknowledges``: it says what it has shown; without, what the socket took counts as shown."""
         self._ring = ring
-        self._acknowledges = acknowledges
+        self.acknowledges = acknowledges
         self._reset_due = False
         self._history_end: int | None = None
         self.sent = 0
@@ -71,7 +71,7 @@ class ViewerPosition:
             self._history_end = None
             return CaughtUp()
         room = FRAME_BYTES
-        if self._acknowledges:
+        if self.acknowledges:
             room = min(room, self.shown + CREDIT_BYTES - self.sent)
             if room <= 0:
                 return None
@@ -89,7 +89,7 @@ class ViewerPosition:
 
     def note_sent(self, now: float) -> None:
         """The socket took what the last step said."""
-        if self._acknowledges:
+        if self.acknowledges:
             return
         self.shown = self.sent
         self._heard_at = now

@@ -68,7 +68,7 @@ async def admit_user(websocket: WebSocket, label: str) -> Actor | None:
 
 
 def make_viewer(websocket: WebSocket, who: ViewerIdentity) -> Viewer:
-    return Viewer(WebSocketAdapter(websocket), who, clock=asyncio.get_running_loop().time)
+    return Viewer(WebSocketAdapter(websocket), who, is_page=has_own_origin(websocket), clock=asyncio.get_running_loop().time)
 
 
 async def show_channel(websocket: WebSocket, row: ChannelRow, viewer: Viewer) -> None:

@@ -25,12 +25,12 @@ def module_settings(tmp_path_factory: pytest.TempPathFactory, sqlite_template: P
 
 
 @pytest.fixture(scope="session")
-def shell_user(worker_id: str) -> Generator[str, None, None]:
+def shell_user() -> Generator[str, None, None]:
     """Whose shells are opened: the user of the tests, or with root (whose own start-up files may do anything) one made for it."""
     if os.geteuid() != 0:
         yield getpass.getuser()
         return
-    name = f"fwlive{worker_id}"
+    name = f"fwlive{os.getpid()}"
     subprocess.run(["userdel", "--remove", name], check=False, capture_output=True)
     subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", name], check=True)
     yield name

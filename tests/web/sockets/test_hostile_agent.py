@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -86,9 +87,10 @@ def test_no_shared_version_is_refused(rogue: RogueAgent) -> None:
 
 
 def test_a_link_that_floods_is_closed_and_may_come_back(rogue: RogueAgent) -> None:
-    with pytest.raises(ConnectionClosed):
-        for count in range(100_000):
+    with suppress(ConnectionClosed):
+        for count in range(3000):
             rogue.say(Ping(count=count))
+    assert rogue.wait_closed() == 1002
     assert isinstance(rogue.dial(), Welcome)
     rogue.say(Ping(count=7))
     assert rogue.expect(Pong).count == 7

@@ -6,7 +6,7 @@ import time
 
 from websockets.sync.client import connect
 
-from tests.web.sockets.program import Program, until
+from tests.web.sockets.program import Console, Program, until
 
 
 def test_a_second_window_takes_the_keyboard_and_the_first_one_only_looks(program: Program) -> None:
@@ -88,6 +88,21 @@ def test_a_silent_controller_is_detached_and_the_process_drains_on(program: Prog
     console.say("ack", raw=console.raw)
     console.see("drained-18")
     assert len(console.screen) <= 1024 * 1024 + 4096
+    program.end(session)
+
+
+def test_a_client_whose_attach_comes_late_is_attached_all_the_same(program: Program) -> None:
+    session, channel, console = program.shell()
+    console.type("echo for-everybody\n")
+    console.see("for-everybody\r\n")
+    headers = {"Authorization": f"Bearer {program.token}"}
+    late = Console(connect(program.path(channel), additional_headers=headers, compression=None, legacy=True))
+    program.consoles.append(late)
+    time.sleep(1)
+    late.start(client="late")
+    late.see("for-everybody\r\n")
+    late.type("echo from-late-$((3 + 3))\n")
+    late.see("from-late-6")
     program.end(session)
 
 
