@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from agents.protocol.version import LINK_PATH
 from orchestrator.core.settings import Settings
 from tests.web.whole import Whole, run_whole
+from web.commands.serve import guard_peers, refuse_plain_http
 from web.doors import HostCheck, OnlyProxies, read_networks
 
 
@@ -88,3 +89,39 @@ def test_a_proxy_that_is_no_address_is_refused() -> None:
     for listed in ("*", "proxy.example", "10.0.0.1/8"):
         with pytest.raises(ValueError):
             read_networks(listed)
+
+
+def see_through(settings: Settings, *, peer: str) -> tuple[int, str, str]:
+    """Status, scheme and client address that the application sees behind the guard, for a forwarded request of ``peer``."""
+    seen: dict[str, str] = {"scheme": "", "client": ""}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.update(scheme=scope["scheme"], client=scope["client"][0])
+        await answer_ok(scope, receive, send)
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/", "scheme": "http", "client": (peer, 1), "headers": [
+        (b"host", b"desk.example"), (b"x-forwarded-for", b"198.51.100.7"), (b"x-forwarded-proto", b"https")]}
+    asyncio.run(guard_peers(app, settings)(scope, no_body, send))
+    return sent[0]["status"], seen["scheme"], seen["client"]
+
+
+def test_listed_proxies_do_not_open_plain_http_to_everybody(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, host="0.0.0.0", trusted_proxies="10.0.0.5")
+    assert see_through(settings, peer="203.0.113.1") == (403, "", "")
+    assert see_through(settings, peer="10.0.0.5") == (200, "https", "198.51.100.7")
+    behind = Settings(data_dir=tmp_path, host="127.0.0.1", trusted_proxies="127.0.0.1")
+    assert see_through(behind, peer="127.0.0.1") == (200, "https", "198.51.100.7")
+    assert see_through(Settings(data_dir=tmp_path), peer="127.0.0.1") == (200, "http", "127.0.0.1")
+
+
+def test_a_server_that_would_trust_everybody_as_its_proxy_does_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for settings in (Settings(data_dir=tmp_path, trusted_proxies="*"), Settings(data_dir=tmp_path, host="0.0.0.0")):
+        with pytest.raises(SystemExit) as ended:
+            refuse_plain_http(settings)
+        assert ended.value.code == 78
+        assert "FERNWART_TRUSTED_PROXIES" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import sys
@@ -11,6 +10,8 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from orchestrator.accounts.links import make_first_link
 from orchestrator.core.logging import configure_logging
@@ -18,6 +19,7 @@ from orchestrator.core.settings import Settings, describe_settings
 from sessions.keys import open_keys
 from web.app import create_app
 from web.commands.opening import open_databases
+from web.doors import OnlyProxies, is_loopback, read_networks
 
 TCP_USER_TIMEOUT_MS = 15_000
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -43,22 +45,17 @@ def run_serve(
 
 
 def refuse_plain_http(settings: Settings) -> None:
-    """Stop with one sentence when the server would speak plain http to other machines."""
+    """Stop with one sentence when the server would speak plain http to other machines than the listed proxies."""
+    try:
+        read_networks(settings.trusted_proxies)
+    except ValueError as exc:
+        sys.stderr.write(f"fernwart: FERNWART_TRUSTED_PROXIES must list addresses or networks: {exc}.\n")
+        sys.exit(os.EX_CONFIG)
     if settings.tls_cert or settings.allow_plain_http or is_loopback(settings.host) or settings.trusted_proxies:
         return
     sys.stderr.write("fernwart: plain http is served on this machine only; set FERNWART_TLS_CERT and FERNWART_TLS_KEY, "
                      "FERNWART_TRUSTED_PROXIES behind a proxy, or FERNWART_ALLOW_PLAIN_HTTP=yes.\n")
     sys.exit(os.EX_CONFIG)
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether an address to listen on is this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -92,6 +89,16 @@ def prepare_first_start(settings: Settings) -> None:
     sys.stdout.flush()
 
 
+def guard_peers(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Believe forwarded addresses of the listed proxies, and speak plain http beyond this machine to them alone."""
+    if not settings.trusted_proxies:
+        return app
+    believing = ProxyHeadersMiddleware(app, trusted_hosts=settings.trusted_proxies)  # type: ignore[arg-type]  # uvicorn's ASGI types
+    if settings.tls_cert or settings.allow_plain_http or is_loopback(settings.host):
+        return believing  # type: ignore[return-value]  # uvicorn's ASGI types
+    return OnlyProxies(believing, proxies=read_networks(settings.trusted_proxies))  # type: ignore[arg-type]  # uvicorn's ASGI types
+
+
 class _Server(uvicorn.Server):
     """Calls ``on_start`` once the server answers."""
 
@@ -110,11 +117,11 @@ def serve(settings: Settings, listening: socket.socket, *, demo: bool = False, s
     for name, value in (state or {}).items():
         setattr(app.state, name, value)
     config = uvicorn.Config(
-        app,
+        guard_peers(app, settings),
         loop="auto", http="httptools", ws="websockets-sansio", ws_per_message_deflate=False, ws_ping_interval=None, ws_ping_timeout=None,
         ws_max_size=MAX_MESSAGE_BYTES, log_config=None, access_log=False, server_header=False, date_header=True, lifespan="on",
         timeout_keep_alive=75, timeout_graceful_shutdown=5, backlog=2048, h11_max_incomplete_event_size=64 * 1024,
-        proxy_headers=bool(settings.trusted_proxies), forwarded_allow_ips=settings.trusted_proxies or "127.0.0.1",
+        proxy_headers=False,
         ssl_certfile=str(settings.tls_cert) if settings.tls_cert else None, ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
     )
     server = _Server(config)
