@@ -5,6 +5,7 @@ Written as plain ASGI so that WebSockets pass untouched and streaming stays stre
 
 from __future__ import annotations
 
+import re
 import time
 
 import structlog
@@ -24,6 +25,22 @@ CSP = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
 )
 CSP_TERMINAL = CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+
+BODY_BYTES = 256 * 1024
+LONG_TEXT_BYTES = 4 * 1024 * 1024
+"""Tickets and articles hold texts of up to half a million characters, and a form writes one in up to nine bytes."""
+ATTACHMENT_BYTES = 32 * 1024 * 1024
+
+_LONG_TEXTS = re.compile(r"/(?:api/v1/)?(?:tickets|knowledge|articles|sessions)(?:/|\Z)")
+_ATTACHMENTS = re.compile(r"/tickets/[^/]+/reply\Z")
+
+
+def body_limit_of(path: str) -> int:
+    """Bytes that the body of a request to this path may have: little where anybody may ask."""
+    if _ATTACHMENTS.match(path):
+        return ATTACHMENT_BYTES
+    return LONG_TEXT_BYTES if _LONG_TEXTS.match(path) else BODY_BYTES
+
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -63,18 +80,18 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Refuse a request whose body is larger than ``limit_bytes`` with 413, before anything reads it into memory."""
+    """Refuse a request whose body is larger than its path allows with 413, before anything reads it into memory."""
 
-    def __init__(self, app: ASGIApp, *, limit_bytes: int = 32 * 1024 * 1024) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._limit = limit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = body_limit_of(scope["path"])
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > self._limit:
+        if not declared.isdigit() or int(declared) > limit:
             await _refuse(send)
             return
         seen = 0
@@ -85,7 +102,7 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self._limit:
+                if seen > limit:
                     refused = True
                     return {"type": "http.disconnect"}
             return message
