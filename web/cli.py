@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from orchestrator.core.errors import AppError, Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from web.commands import accounts, check, demo, endpoints, intake, search, serve
+from web.data_folder import keep_files_private
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Remote-support session orchestrator with its own service desk.")
@@ -30,6 +31,7 @@ EXITS: dict[type[AppError], int] = {
 
 def run() -> None:
     """Run the command line; expected errors are one line on standard error and an exit code as in sysexits."""
+    keep_files_private()
     try:
         app()
     except AppError as exc:

@@ -36,6 +36,7 @@ from sessions.keys import open_keys
 from sessions.lifecycle.clock import SessionClock
 from sessions.live.runtime import LiveRuntime
 from sessions.recording.search_source import CommandDocuments
+from web.data_folder import prepare_data_folder
 from web.links import RouteLinks
 from web.schema import migrate
 from web.services import Services
@@ -49,7 +50,7 @@ def search_sources(record_database: Database) -> Sequence[SearchSource]:
 
 def build_services(settings: Settings, *, links: RouteLinks, demo: bool) -> Services:
     """Open and migrate the databases, read the keys, and connect the rooms with each other."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prepare_data_folder(settings.data_dir)
     events, signals = Events(), MemorySignals()
     database = Database(settings.sqlalchemy_url, events=events, pool_size=24)
     record_database = Database(settings.recordings_url, pool_size=8)

@@ -19,6 +19,7 @@ from orchestrator.core.settings import Settings
 from sessions.keys import open_keys
 from web.commands.opening import open_databases
 from web.commands.serve import listen, serve
+from web.data_folder import prepare_data_folder
 from web.demo.agent import LocalAgent
 from web.demo.inbox import DemoInbox
 from web.demo.logins import DemoLogins
@@ -42,7 +43,7 @@ def run_demo(
         smtp_listen=f"127.0.0.1:{door_port}", log_format="console", recording_reserve_bytes=64 * 1024**2, database_url="",
     )
     configure_logging(settings.log_format)
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prepare_data_folder(data)
     logins = DemoLogins.open(data / "logins.json")
     with open_databases(settings) as (database, record_database):
         recovery = _prepare(database, record_database, settings, logins)

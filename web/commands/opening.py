@@ -11,6 +11,7 @@ from orchestrator.accounts.desk import publish_desk_facts
 from orchestrator.core.db import Database
 from orchestrator.core.settings import Settings
 from orchestrator.notifications.sealing import prepare_sealing
+from web.data_folder import prepare_data_folder
 from web.schema import migrate
 
 
@@ -22,7 +23,7 @@ def command_line_actor() -> Actor:
 @contextmanager
 def open_databases(settings: Settings) -> Generator[tuple[Database, Database], None, None]:
     """Open and migrate the main database and the recordings; close them at the end."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prepare_data_folder(settings.data_dir)
     database = Database(settings.sqlalchemy_url)
     record_database = Database(settings.recordings_url)
     try:
