@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from sqlalchemy import func, select
 
 from agents.protocol.signatures import SigningKey
 from orchestrator.accounts.actor import Role
 from orchestrator.accounts.models import User
+from orchestrator.accounts.secret_box import set_totp_secret
 from orchestrator.core.ids import new_id
 from orchestrator.core.settings import Settings
 from orchestrator.customers.models import Contact, Organisation
@@ -21,6 +24,7 @@ from sessions.lifecycle.models import RemoteSession, SessionState
 from tests.builders import make_approver, make_contact, make_endpoint, make_organisation, make_queue, make_session, make_ticket, make_user
 from tests.web.whole import Whole, make_people, run_whole
 
+_numbers = itertools.count(1)
 NAMED = ("sessions:request", "channels:open")
 
 
@@ -55,7 +59,7 @@ class Office:
 
     def ticket(self, **values: Any) -> Ticket:
         with self.whole.database.write() as unit:
-            return make_ticket(unit, values.pop("queue", self.queue), contact=values.pop("contact", self.contact), **values)
+            return make_ticket(unit, values.pop("queue", self.queue), **{"contact": self.contact, "number": old_number(), **values})
 
     def session(self, ticket: Ticket | None = None, *, state: SessionState = SessionState.REQUESTED) -> RemoteSession:
         found = ticket or self.ticket()
@@ -63,10 +67,13 @@ class Office:
             return make_session(unit, found, self.endpoint, self.people["technician"], self.contact, state=state)
 
     def number_of(self, model: type[Any], *conditions: Any) -> int:
-        from sqlalchemy import func, select
-
         with self.whole.database.read() as unit:
             return unit.db.scalar(select(func.count()).select_from(model).where(*conditions)) or 0
+
+
+def old_number() -> str:
+    """A ticket number of a year in which the program draws none."""
+    return f"1999-{next(_numbers):06d}-0"
 
 
 def word() -> str:
@@ -97,7 +104,8 @@ def open_office(settings: Settings) -> Generator[Office, None, None]:
             people = make_people(unit)
             make_user(unit, name="Other Lead", roles=(Role.LEAD,), email="otherlead@desk.example")
             stranger = make_user(unit, name="Other Queue", email="stranger@desk.example")
-            stranger.password_hash, stranger.totp_secret = "unusable", "JBSWY3DPEHPK3PXP"
+            stranger.password_hash = "unusable"
+            set_totp_secret(unit, stranger, "JBSWY3DPEHPK3PXP")
             queue = make_queue(unit, people["technician"], name="Service desk")
             other_queue = make_queue(unit, stranger, name="Other queue")
             organisation = make_organisation(unit, name="Muster GmbH", domain="muster.example")

@@ -15,7 +15,9 @@ from orchestrator.customers.models import Contact, Organisation
 from orchestrator.notifications.models import OutgoingMail
 from orchestrator.tickets.models import Ticket
 from sessions.endpoints.models import EnrolmentToken
+from tests.builders import make_queue
 from tests.web.api.office import Office, problem, word
+from web.api.idempotency import SWEPT_AT_ONCE
 
 
 def _key() -> dict[str, str]:
@@ -85,8 +87,6 @@ def test_a_request_that_failed_may_be_repeated_with_its_key(each_office: Office)
     api, key, queue = each_office.api(), _key(), word()
     body = {"subject": "Later", "text": "When there is the queue", "queue": queue}
     problem(api.post("/tickets", json=body, headers=key), 422, "invalid_input", "queue")
-    from tests.builders import make_queue
-
     with each_office.whole.database.write() as unit:
         make_queue(unit, name=queue)
     made = api.post("/tickets", json=body, headers=key)
@@ -105,8 +105,6 @@ def test_a_key_is_forgotten_after_a_day(each_office: Office) -> None:
 
 
 def test_a_key_too_old_to_be_swept_yet_counts_as_new(office: Office) -> None:
-    from web.api.idempotency import SWEPT_AT_ONCE
-
     api, name, key = office.api(), word(), _key()
     first = api.post("/organisations", json={"name": name}, headers=key).json()["id"]
     with office.whole.database.write() as unit:

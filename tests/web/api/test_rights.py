@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from orchestrator.accounts.tokens import TOKEN_RIGHTS
+from orchestrator.accounts.actor import SYSTEM
+from orchestrator.accounts.tokens import TOKEN_RIGHTS, create_token
 from sessions.lifecycle.models import SessionState
+from tests.builders import make_user
 from tests.web.api.office import Office, word
 
 ALL = frozenset({"technician", "lead", "administrator", "auditor"})
@@ -174,8 +176,6 @@ def test_a_token_without_one_of_the_rights_is_refused(office: Office) -> None:
 
 
 def test_a_tokens_rights_shrink_with_its_owners_roles(office: Office) -> None:
-    from tests.builders import make_user
-
     with office.whole.database.write() as unit:
         person = make_user(unit, name="Changing Roles")
     headers = office.whole.token_of(person, "customers:read", "customers:write", "tickets:read")
@@ -191,9 +191,6 @@ def test_a_tokens_rights_shrink_with_its_owners_roles(office: Office) -> None:
 
 
 def test_a_token_for_a_network_works_from_there_alone(office: Office) -> None:
-    from orchestrator.accounts.actor import SYSTEM
-    from orchestrator.accounts.tokens import create_token
-
     for network, status in (("127.0.0.0/8", 200), ("10.0.0.0/8", 401), ("::1", 401)):
         with office.whole.database.write() as unit:
             token = create_token(unit, SYSTEM, user=office.people["lead"], rights=["all"], address=network)

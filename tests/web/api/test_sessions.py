@@ -9,7 +9,7 @@ import pytest
 from orchestrator.tickets.models import Ticket
 from sessions.lifecycle.models import ChannelRow, RemoteSession, SessionState
 from sessions.recording.models import CommandRow
-from tests.builders import make_contact, make_endpoint, make_organisation
+from tests.builders import make_approver, make_contact, make_endpoint, make_organisation
 from tests.web.api.office import Office, problem, walk
 
 
@@ -20,8 +20,6 @@ def _wish(office: Office, **values: object) -> dict[str, object]:
 
 def _ticket(office: Office) -> Ticket:
     """A ticket of a contact of its own: the rates of requests count by approver."""
-    from tests.builders import make_approver
-
     with office.whole.database.write() as unit:
         contact = make_contact(unit, office.organisation, language="en")
         make_approver(unit, contact, office.people["lead"], scopes=("terminal",))

@@ -11,7 +11,7 @@ from orchestrator.notifications.models import OutgoingMail
 from orchestrator.tickets.models import Ticket
 from orchestrator.tickets.numbers import find_numbers
 from tests.builders import make_queue, make_ticket
-from tests.web.api.office import Office, problem, walk, word
+from tests.web.api.office import Office, old_number, problem, walk, word
 
 
 def test_a_ticket_is_opened_for_a_known_contact_and_confirmed(each_office: Office) -> None:
@@ -144,7 +144,7 @@ def test_a_ticket_moves_to_another_queue_and_out_of_sight(office: Office) -> Non
 def test_lists_of_tickets_filter_and_page(each_office: Office) -> None:
     with each_office.whole.database.write() as unit:
         queue = make_queue(unit, each_office.people["technician"])
-        made = [make_ticket(unit, queue, contact=each_office.contact).number for _ in range(5)]
+        made = [make_ticket(unit, queue, contact=each_office.contact, number=old_number()).number for _ in range(5)]
     api = each_office.api()
     assert api.patch(f"/tickets/{made[0]}", json={"status": "resolved"}).status_code == 200
     assert api.patch(f"/tickets/{made[1]}", json={"assignee": "technician@desk.example"}).status_code == 200
@@ -171,8 +171,8 @@ def test_take_next_gives_the_most_urgent_ticket_and_says_why(each_office: Office
         pass
     problem(stranger.post("/tickets/take-next"), 404, "not_found")
     with each_office.whole.database.write() as unit:
-        make_ticket(unit, each_office.other_queue, priority=4)
-        urgent = make_ticket(unit, each_office.other_queue, priority=2)
+        make_ticket(unit, each_office.other_queue, priority=4, number=old_number())
+        urgent = make_ticket(unit, each_office.other_queue, priority=2, number=old_number())
     taken = stranger.post("/tickets/take-next")
     assert taken.status_code == 200, taken.text
     assert taken.json()["ticket"]["number"] == urgent.number and taken.json()["ticket"]["assignee_id"] == each_office.stranger.id
