@@ -17,6 +17,7 @@ import pytest
 import structlog
 from sqlalchemy import create_engine, text
 
+from orchestrator.accounts.secret_box import prepare_secret_box
 from orchestrator.core.db import Database
 from orchestrator.core.settings import Settings
 from tests.postgres import PostgresServer, start_postgres
@@ -122,6 +123,7 @@ def settings(request: pytest.FixtureRequest, engine_name: str, tmp_path: Path) -
 @pytest.fixture
 def database(settings: Settings) -> Generator[Database, None, None]:
     store = Database(settings.sqlalchemy_url, pool_size=25)
+    prepare_secret_box(store, settings.data_dir)
     yield store
     store.dispose()
 
@@ -137,6 +139,7 @@ def record_database(settings: Settings) -> Generator[Database, None, None]:
 def sqlite_database(sqlite_settings: Settings) -> Generator[Database, None, None]:
     """For tests whose subject does not depend on the engine."""
     store = Database(sqlite_settings.sqlalchemy_url)
+    prepare_secret_box(store, sqlite_settings.data_dir)
     yield store
     store.dispose()
 

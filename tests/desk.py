@@ -24,6 +24,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from websockets.sync.client import ClientConnection, connect
 
 from orchestrator.accounts.actor import SYSTEM, Role
+from orchestrator.accounts.secret_box import set_totp_secret
 from orchestrator.accounts.tokens import create_token
 from orchestrator.core.settings import Settings
 from sessions.endpoints.service import create_enrolment_token
@@ -266,7 +267,7 @@ def make_desk(folder: Path, *, tls: bool = True, database_url: str = "", extra: 
         make_approver(unit, contact, lead, scopes=("diagnostics", "terminal", "terminal.admin"))
         for person in (technician, lead):
             person.password_hash = "unusable"
-            person.totp_secret = "JBSWY3DPEHPK3PXP"
+            set_totp_secret(unit, person, "JBSWY3DPEHPK3PXP")
         unit.db.flush()
         tokens = {name: create_token(unit, SYSTEM, user=user, rights=EVERYTHING, hours=24)
                   for name, user in (("technician", technician), ("lead", lead))}

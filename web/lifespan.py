@@ -16,6 +16,7 @@ import orchestrator.search.index
 import orchestrator.tickets.signalling
 import sessions.listeners
 from orchestrator.accounts.desk import publish_desk_facts
+from orchestrator.accounts.secret_box import prepare_secret_box
 from orchestrator.core.db import Database
 from orchestrator.core.events import Events
 from orchestrator.core.jobs import JobRunner
@@ -55,6 +56,7 @@ def build_services(settings: Settings, *, links: RouteLinks, demo: bool) -> Serv
     database = Database(settings.sqlalchemy_url, events=events, pool_size=24)
     record_database = Database(settings.recordings_url, pool_size=8)
     migrate(database, record_database)
+    prepare_secret_box(database, settings.data_dir)
     with database.write() as unit:
         publish_desk_facts(unit, settings)
         prepare_sealing(unit, settings.data_dir)

@@ -19,12 +19,13 @@ from orchestrator.accounts.models import OneTimeLink, User
 from orchestrator.accounts.people import check_name, normalise_email
 from orchestrator.accounts.queries import actor_for_user, get_own_user
 from orchestrator.accounts.second_factor import find_step, new_totp_secret
+from orchestrator.accounts.secret_box import box_of, set_totp_secret
 from orchestrator.accounts.tokens import revoke_tokens_of
 from orchestrator.audit.service import record_audit
 from orchestrator.core.db import ReadUnit, WriteUnit
 from orchestrator.core.errors import InvalidInput
 from orchestrator.core.i18n import _
-from orchestrator.core.ids import new_secret
+from orchestrator.core.ids import new_id, new_secret
 
 FIRST = "first-administrator"
 SET_UP = "set-up"
@@ -68,12 +69,17 @@ def begin_second_factor(unit: WriteUnit, actor: Actor) -> str:
 
 def _add_link(unit: WriteUnit, purpose: str, user: User | None, lifetime: timedelta) -> str:
     token = new_secret()
+    link_id = new_id()
     unit.db.add(OneTimeLink(
-        purpose=purpose, user_id=user.id if user is not None else None, token_hash=hash_secret(token),
-        payload={"totp_secret": new_totp_secret()}, created_at=unit.now, expires_at=unit.now + lifetime, used_at=None,
+        id=link_id, purpose=purpose, user_id=user.id if user is not None else None, token_hash=hash_secret(token),
+        payload={"totp_secret": box_of(unit).seal(new_totp_secret(), label=_label(link_id))}, created_at=unit.now, expires_at=unit.now + lifetime, used_at=None,
     ))
     unit.db.flush()
     return token
+
+
+def _label(link_id: str) -> str:
+    return f"totp of link {link_id}"
 
 
 def spend_links(unit: WriteUnit, user: User, purpose: str) -> None:
@@ -106,7 +112,7 @@ def _open(unit: ReadUnit, link: OneTimeLink) -> OpenLink:
             raise LinkSpent()
     elif user is None or user.disabled_at is not None:
         raise LinkSpent()
-    return OpenLink(link.id, link.purpose, user, str(link.payload["totp_secret"]))
+    return OpenLink(link.id, link.purpose, user, box_of(unit).open(str(link.payload["totp_secret"]), label=_label(link.id)))
 
 
 def complete_set_up(unit: WriteUnit, token: str, *, password_hash: str, code: str, email: str = "", name: str = "",
@@ -129,7 +135,8 @@ def complete_set_up(unit: WriteUnit, token: str, *, password_hash: str, code: st
         user = User(email=normalise_email(email), name=check_name(name), roles=sorted(roles), created_at=unit.now, disabled_at=None)
         unit.db.add(user)
     was_reset = user.password_hash is not None
-    user.password_hash, user.totp_secret, user.totp_last_step = password_hash, opened.totp_secret, step
+    user.password_hash, user.totp_last_step = password_hash, step
+    set_totp_secret(unit, user, opened.totp_secret)
     link.used_at, link.payload = unit.now, {}
     unit.db.flush()
     revoke_logins_of(unit, user.id)
@@ -153,7 +160,7 @@ def complete_second_factor(unit: WriteUnit, actor: Actor, token: str, *, code: s
     if opened.user is None or opened.user.id != user.id:
         raise LinkSpent()
     user.totp_last_step = _check_code(unit, opened, code)
-    user.totp_secret = opened.totp_secret
+    set_totp_secret(unit, user, opened.totp_secret)
     link.used_at, link.payload = unit.now, {}
     unit.db.flush()
     ended = revoke_logins_of(unit, user.id, except_login_id=actor.login_id)

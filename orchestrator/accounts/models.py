@@ -12,7 +12,8 @@ from orchestrator.core.db import Base, IdKey, Ref
 
 
 class User(Base):
-    """``roles`` is a list of Role values. ``email`` is stored lower case. Disabled users keep their rows."""
+    """``roles`` is a list of Role values. ``email`` is stored lower case. Disabled users keep their rows.
+    ``totp_secret`` is sealed: ``secret_box.py``."""
 
     __tablename__ = "users"
 
@@ -21,7 +22,7 @@ class User(Base):
     name: Mapped[str] = mapped_column(String(200))
     roles: Mapped[list[str]] = mapped_column(JSON)
     password_hash: Mapped[str | None] = mapped_column(String(500))
-    totp_secret: Mapped[str | None] = mapped_column(String(64))
+    totp_secret: Mapped[str | None] = mapped_column(String(200))
     totp_last_step: Mapped[int | None]
     language: Mapped[str] = mapped_column(String(5), default="de")
     time_zone: Mapped[str] = mapped_column(String(64), default="Europe/Berlin")

@@ -17,6 +17,7 @@ from pyotp.totp import TOTP
 from sqlalchemy import select
 
 from orchestrator.accounts.models import User
+from orchestrator.accounts.secret_box import read_totp_secret
 from orchestrator.core.db import WriteUnit
 
 STEP_SECONDS = 30
@@ -47,9 +48,10 @@ def prove_second_factor(unit: WriteUnit, user_id: str, code: str) -> bool:
     user = unit.db.scalar(
         select(User).where(User.id == user_id).with_for_update().execution_options(populate_existing=True)
     )
-    if user is None or user.totp_secret is None or user.disabled_at is not None:
+    secret = read_totp_secret(unit, user) if user is not None else None
+    if user is None or secret is None or user.disabled_at is not None:
         return False
-    step = find_step(user.totp_secret, code, at=unit.now, after_step=user.totp_last_step)
+    step = find_step(secret, code, at=unit.now, after_step=user.totp_last_step)
     if step is None:
         return False
     user.totp_last_step = step

@@ -112,6 +112,8 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.events = events or Events()
         self.clock = clock or SystemClock()
+        self.unit_info: dict[Any, Any] = {}
+        """What every unit finds in ``unit.db.info``: things of this process that are in no row, such as keys."""
         if self.is_sqlite:
             if self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +130,7 @@ class Database:
     @contextmanager
     def read(self) -> Generator[ReadUnit, None, None]:
         """Open a read-only unit; nothing it did can last."""
-        with _translated(), Session(self.read_engine, autoflush=False, expire_on_commit=False) as session:
+        with _translated(), Session(self.read_engine, autoflush=False, expire_on_commit=False, info=self.unit_info) as session:
             try:
                 yield ReadUnit(session, self.clock.now())
             finally:
@@ -143,7 +145,7 @@ class Database:
             Unavailable: the database is locked, full, or away.
         """
         with _translated():
-            with Session(self.write_engine, expire_on_commit=False) as session:
+            with Session(self.write_engine, expire_on_commit=False, info=self.unit_info) as session:
                 unit = WriteUnit(session, self.clock.now(), self.events)
                 session.connection()  # BEGIN (IMMEDIATE on SQLite) before the first statement
                 unit.now = self.clock.now()

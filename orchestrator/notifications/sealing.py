@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from orchestrator.accounts.settings_store import get_setting, set_setting
 from orchestrator.core.db import ReadUnit, WriteUnit
 from orchestrator.core.errors import Unavailable
+from orchestrator.core.key_files import load_or_make
 
 SEAL_KEY = "mail.seal_key"
 KEY_FILE = Path("keys") / "mail-sealing.key"
@@ -69,21 +69,4 @@ def _derive(shared: bytes, once_public: bytes) -> bytes:
 
 
 def _load_or_make(path: Path) -> X25519PrivateKey:
-    try:
-        return X25519PrivateKey.from_private_bytes(path.read_bytes())
-    except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        private = X25519PrivateKey.generate()
-        draft = path.with_name(f"{path.name}.{os.urandom(8).hex()}.new")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(private.private_bytes_raw())
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # whoever comes first wins; a second process reads his key
-        except FileExistsError:
-            private = X25519PrivateKey.from_private_bytes(path.read_bytes())
-        finally:
-            draft.unlink()
-        return private
+    return X25519PrivateKey.from_private_bytes(load_or_make(path, lambda: X25519PrivateKey.generate().private_bytes_raw()))

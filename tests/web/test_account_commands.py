@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from orchestrator.accounts.actor import SYSTEM, Right
 from orchestrator.accounts.links import SET_UP, find_open_link
+from orchestrator.accounts.secret_box import prepare_secret_box
 from orchestrator.accounts.tokens import actor_for_token
 from orchestrator.audit.chain import AUDIT_CHAIN, verify_chain
 from orchestrator.audit.queries import list_audit
@@ -33,6 +34,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def database(data: Path) -> Iterator[Database]:
     """The database that the commands use; open it after the first of them."""
     store = Database(Settings().sqlalchemy_url)
+    prepare_secret_box(store, data)
     yield store
     store.dispose()
 

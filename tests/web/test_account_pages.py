@@ -16,6 +16,7 @@ from orchestrator.accounts.links import SECOND_FACTOR, find_open_link
 from orchestrator.accounts.models import APIToken, Login, User
 from orchestrator.accounts.passwords import check_password, hash_password
 from orchestrator.accounts.queries import find_user_by_email
+from orchestrator.accounts.secret_box import read_totp_secret
 from orchestrator.accounts.service import disable_user
 from orchestrator.accounts.settings_store import SINGLE_PERSON, get_setting
 from orchestrator.accounts.tokens import create_token
@@ -178,7 +179,7 @@ def test_the_second_factor_is_replaced_by_a_code_of_the_new_one(enter: Enter, sq
     assert browser.post(path, code="000000" if code != "000000" else "000001").status_code == 422
     assert browser.post(path, code=code).status_code == 303
     with sqlite_database.read() as unit:
-        assert unit.db.get_one(User, person.user.id).totp_secret == secret
+        assert read_totp_secret(unit, unit.db.get_one(User, person.user.id)) == secret
     assert browser.get(path).status_code == 410
 
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from orchestrator.accounts.actor import SYSTEM, Role
 from orchestrator.accounts.logins import begin_login, prove_login
 from orchestrator.accounts.models import User
+from orchestrator.accounts.secret_box import set_totp_secret
 from orchestrator.accounts.tokens import create_token
 from orchestrator.core.db import Database, WriteUnit
 from orchestrator.core.settings import Settings
@@ -58,7 +59,8 @@ def make_people(unit: WriteUnit) -> dict[str, User]:
     """One user of each role, by the role's name."""
     people = {role.value: make_user(unit, name=role.value.title(), roles=(role,), email=f"{role.value}@desk.example") for role in Role}
     for user in people.values():
-        user.password_hash, user.totp_secret = "unusable", "JBSWY3DPEHPK3PXP"
+        user.password_hash = "unusable"
+        set_totp_secret(unit, user, "JBSWY3DPEHPK3PXP")
     unit.db.flush()
     return people
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from orchestrator.accounts.actor import Actor, ActorKind, Right
 from orchestrator.accounts.desk import publish_desk_facts
+from orchestrator.accounts.secret_box import prepare_secret_box
 from orchestrator.core.db import Database
 from orchestrator.core.settings import Settings
 from orchestrator.notifications.sealing import prepare_sealing
@@ -28,6 +29,7 @@ def open_databases(settings: Settings) -> Generator[tuple[Database, Database], N
     record_database = Database(settings.recordings_url)
     try:
         migrate(database, record_database)
+        prepare_secret_box(database, settings.data_dir)
         with database.write() as unit:
             publish_desk_facts(unit, settings)
             prepare_sealing(unit, settings.data_dir)

@@ -10,8 +10,9 @@ from sqlalchemy import select
 
 from orchestrator.accounts.actor import SYSTEM, Actor, Role
 from orchestrator.accounts.models import User
-from orchestrator.accounts.queries import actor_for_user, find_user_by_email
 from orchestrator.accounts.passwords import hash_password
+from orchestrator.accounts.queries import actor_for_user, find_user_by_email
+from orchestrator.accounts.secret_box import prepare_secret_box, set_totp_secret
 from orchestrator.accounts.service import add_user
 from orchestrator.core.clock import FixedClock, SystemClock
 from orchestrator.core.db import Database, WriteUnit
@@ -28,8 +29,8 @@ from orchestrator.tickets.queues import add_member, create_queue
 from orchestrator.tickets.reply import reply_to_customer, write_note
 from orchestrator.tickets.service import open_ticket
 from orchestrator.tickets.status import change_status
-from sessions.keys import open_keys
 from sessions.endpoints.service import create_enrolment_token
+from sessions.keys import open_keys
 from web.demo.articles import ARTICLES
 from web.demo.logins import DemoLogins
 
@@ -98,6 +99,7 @@ def fill_desk(database: Database, settings: Settings, logins: DemoLogins) -> Non
     now = SystemClock().now()
     clock = FixedClock(now - timedelta(days=30))
     past = Database(settings.sqlalchemy_url, events=Events(), clock=clock)
+    prepare_secret_box(past, settings.data_dir)
     _register(past.events)
     try:
         with past.write() as unit:
@@ -142,7 +144,8 @@ def _queue(unit: WriteUnit, name: str) -> Queue:
 def _make_people(unit: WriteUnit, logins: DemoLogins) -> None:
     for login in logins.logins:
         user, _unused_link = add_user(unit, SYSTEM, email=login.email, name=login.name, roles=login.roles, language=login.language)
-        user.password_hash, user.totp_secret = hash_password(login.password), login.totp_secret
+        user.password_hash = hash_password(login.password)
+        set_totp_secret(unit, user, login.totp_secret)
     desk = create_queue(unit, SYSTEM, name="Service desk", address="support@fernwart.example")
     server = create_queue(unit, SYSTEM, name="Server", address="server@fernwart.example")
     for login in logins.logins:

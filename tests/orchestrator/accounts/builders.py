@@ -12,6 +12,7 @@ from orchestrator.accounts.logins import actor_for_login, begin_login, prove_log
 from orchestrator.accounts.models import User
 from orchestrator.accounts.queries import actor_for_user
 from orchestrator.accounts.second_factor import new_totp_secret
+from orchestrator.accounts.secret_box import set_totp_secret
 from orchestrator.core.clock import FixedClock
 from orchestrator.core.db import Database, WriteUnit
 
@@ -43,7 +44,8 @@ def add_person(database: Database, *roles: Role, email: str = "anna@desk.example
     secret = new_totp_secret()
     with database.write() as unit:
         user = User(email=email, name=name, roles=[str(role) for role in roles or (Role.TECHNICIAN,)], password_hash=password_hash,
-                    totp_secret=secret, totp_last_step=None, created_at=unit.now, disabled_at=None)
+                    totp_last_step=None, created_at=unit.now, disabled_at=None)
+        set_totp_secret(unit, user, secret)
         unit.db.add(user)
     return Person(user, secret)
 

@@ -21,6 +21,7 @@ from orchestrator.accounts.links import (
 from orchestrator.accounts.logins import actor_for_login
 from orchestrator.accounts.models import OneTimeLink, User
 from orchestrator.accounts.second_factor import prove_second_factor
+from orchestrator.accounts.secret_box import read_totp_secret
 from orchestrator.accounts.service import add_user, change_own_password, disable_user, renew_set_up
 from orchestrator.accounts.tokens import actor_for_token, create_token
 from orchestrator.core.db import Database
@@ -197,7 +198,7 @@ def test_ones_second_factor_is_changed_by_a_code_of_the_new_one(database: Databa
         complete_second_factor(unit, here, token, code=code)
         assert actor_for_login(unit, here_cookie, None) is not None
         assert actor_for_login(unit, there_cookie, None) is None
-        assert unit.db.get_one(User, person.user.id).totp_secret != person.totp_secret
+        assert read_totp_secret(unit, unit.db.get_one(User, person.user.id)) != person.totp_secret
 
 
 def test_a_second_factor_link_sets_no_password(database: Database) -> None:

@@ -158,7 +158,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("roles", sa.JSON(), nullable=False),
         sa.Column("password_hash", sa.String(length=500), nullable=True),
-        sa.Column("totp_secret", sa.String(length=64), nullable=True),
+        sa.Column("totp_secret", sa.String(length=200), nullable=True),
         sa.Column("totp_last_step", sa.Integer(), nullable=True),
         sa.Column("language", sa.String(length=5), nullable=False),
         sa.Column("time_zone", sa.String(length=64), nullable=False),
