@@ -144,13 +144,12 @@ class Database:
         Raises:
             Unavailable: the database is locked, full, or away.
         """
-        with _translated():
-            with Session(self.write_engine, expire_on_commit=False, info=self.unit_info) as session:
-                unit = WriteUnit(session, self.clock.now(), self.events)
-                session.connection()  # BEGIN (IMMEDIATE on SQLite) before the first statement
-                unit.now = self.clock.now()
-                yield unit
-                session.commit()
+        with _translated(), Session(self.write_engine, expire_on_commit=False, info=self.unit_info) as session:
+            unit = WriteUnit(session, self.clock.now(), self.events)
+            session.connection()  # BEGIN (IMMEDIATE on SQLite) before the first statement
+            unit.now = self.clock.now()
+            yield unit
+            session.commit()
         for happened in unit.emitted:
             self.events.run_after_commit(happened)
 

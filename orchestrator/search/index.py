@@ -85,7 +85,8 @@ class SearchIndexing:
     def renew_batch(self, *, limit: int = 200) -> int:
         """Renew up to ``limit`` touched documents in one unit; return how many notes were worked off."""
         with self._database.read() as unit:
-            pending = unit.db.execute(select(SearchPending.id, SearchPending.kind, SearchPending.ref_id).order_by(SearchPending.id).limit(limit)).all()
+            oldest = select(SearchPending.id, SearchPending.kind, SearchPending.ref_id).order_by(SearchPending.id).limit(limit)
+            pending = unit.db.execute(oldest).all()
             if not pending:
                 return 0
             wanted = {(row.kind, row.ref_id) for row in pending}

@@ -74,7 +74,7 @@ def _term(text: str, *, excluded: bool) -> Term | None:
     if not words:
         return None
     if prefix:
-        return Term(frozenset({tuple([*stem_words(words[:-1], "de"), words[-1]])}), excluded, prefix=True)
+        return Term(frozenset({(*stem_words(words[:-1], "de"), words[-1])}), excluded, prefix=True)
     if len(words) == 1:
         return Term(frozenset((stem,) for stem in stems_of_word(words[0])), excluded)
     return Term(frozenset({tuple(stem_words(words, "de")), tuple(stem_words(words, "en"))}), excluded)

@@ -48,7 +48,7 @@ async def run_fleet(folder: Path) -> None:
     loop.add_signal_handler(signal.SIGTERM, ended.set)
 
     async def run(agent: Agent) -> None:
-        await asyncio.sleep(random.random() * START_SPREAD_SECONDS)  # noqa: S311 - spreads the start, guards nothing
+        await asyncio.sleep(random.random() * START_SPREAD_SECONDS)
         await agent.run()
 
     tasks = [asyncio.create_task(run(agent)) for agent in agents]

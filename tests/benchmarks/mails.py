@@ -7,6 +7,7 @@ import os
 import smtplib
 import time
 from concurrent.futures import ThreadPoolExecutor
+from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
@@ -41,7 +42,7 @@ def make_mail(number: int) -> tuple[str, bytes]:
         message.add_alternative(f"<html><body><p>{text}</p><blockquote>older</blockquote><img src='https://x.example/p.png'></body></html>", subtype="html")
     if number % 10 == 0:
         message.add_attachment(base64.b64encode(os.urandom(45_000)), maintype="application", subtype="pdf", filename="Störung.pdf")
-    return sender, message.as_bytes()
+    return sender, message.as_bytes(policy=policy.SMTP)
 
 
 def measure_mails(desk: Desk, settings: Settings, *, door: tuple[str, int], runs: int, samples: dict[str, list[float]]) -> list[Figure]:

@@ -40,7 +40,7 @@ STATUSES = ("new", "open", "waiting_customer", "resolved", "closed", "closed", "
 
 
 def _rows(count: int, unit_now: Any, desk: Desk, organisations: list[str], contacts: list[str], seed: int) -> Iterable[list[dict[str, Any]]]:
-    chance = random.Random(seed)  # noqa: S311 - sample data, the same in every run
+    chance = random.Random(seed)
     for start in range(0, count, BATCH):
         tickets = []
         for number in range(start, min(start + BATCH, count)):
@@ -59,7 +59,7 @@ def _rows(count: int, unit_now: Any, desk: Desk, organisations: list[str], conta
 def fill(desk: Desk, settings: Settings, count: int) -> None:
     """Write ``count`` tickets with entry and search rows, 500 organisations with a contact each, 500 articles."""
     database = Database(settings.sqlalchemy_url)
-    chance = random.Random(7)  # noqa: S311 - sample data
+    chance = random.Random(7)
     try:
         with database.write() as unit:
             now = unit.now

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -61,7 +63,7 @@ def change(unit: Writing, actor: CurrentUser, contact_id: str, body: ContactChan
     contact = lock_contact(unit, get_contact(unit, actor, contact_id).id)
     check_if_match(if_match, contact.version)
     removed = {name: "" for name in REMOVABLE if name in body.model_fields_set and getattr(body, name) is None}
-    given = body.model_dump(exclude_none=True, exclude={"left"}) | removed
+    given: dict[str, Any] = body.model_dump(exclude_none=True, exclude={"left"}) | removed
     contact = change_contact(unit, actor, contact.id, **given)
     if body.left is not None:
         contact = mark_left(unit, actor, contact.id, left=body.left)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Annotated
 
-import pyotp
 from fastapi import APIRouter, Depends, Form, Request
+from pyotp.totp import TOTP
 from starlette.responses import Response
 
 from orchestrator.core.errors import InvalidInput, NotFound
@@ -75,7 +75,7 @@ def list_inbox(request: Request, write: bool = False) -> Response:
 @router.get("/codes", name="demo:codes")
 def show_codes(request: Request) -> Response:
     """The codes that an authenticator app would show for the demo's logins."""
-    rows = [(login.email, ", ".join(login.roles), login.password, pyotp.TOTP(login.totp_secret).now()) for login in request.app.state.demo_logins]
+    rows = [(login.email, ", ".join(login.roles), login.password, TOTP(login.totp_secret).now()) for login in request.app.state.demo_logins]
     return page(request, "demo/codes.html", CodesPage(rows))
 
 

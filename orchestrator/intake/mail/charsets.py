@@ -42,7 +42,7 @@ _ALLOWED = frozenset(
     euc_jp euc_jis_2004 iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_3 iso2022_kr johab koi8-r koi8-u mac-roman mac-
     cyrillic mac-latin2 mac-greek mac-turkish iso8859-1 iso8859-2 iso8859-3 iso8859-4 iso8859-5 iso8859-6 iso8859-7
     iso8859-8 iso8859-9 iso8859-10 iso8859-11 iso8859-13 iso8859-14 iso8859-15 iso8859-16 tis-620
-    """.split()  # noqa: SIM905  # words read better than a list of strings
+    """.split()  # words read better than a list of strings
 )
 """Codecs whose work is linear in the input; Python knows others (punycode, unicode_escape) that are no charsets of mail."""
 

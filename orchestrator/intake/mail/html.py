@@ -18,7 +18,7 @@ _TAGS = frozenset(
     a abbr b bdi blockquote br caption center cite code col colgroup dd del details dfn div dl dt em figcaption figure
     font h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strike strong sub summary sup table tbody
     td tfoot th thead tr tt u ul var
-    """.split()  # noqa: SIM905  # words read better than a list of strings
+    """.split()  # words read better than a list of strings
 )
 _ATTRIBUTES: dict[str, set[str]] = {
     "a": {"href", "title"},
@@ -37,12 +37,12 @@ _SCHEMES = {"http", "https", "mailto", "tel", "cid"}
 _FORMATS = frozenset(
     """
     a b big code em font i nobr s small strike strong tt u
-    """.split()  # noqa: SIM905  # words read better than a list of strings
+    """.split()  # words read better than a list of strings
 )
 _NESTING = frozenset(
     """
     div table blockquote center span ul ol dl pre section article q sub sup ins del svg math object
-    """.split()  # noqa: SIM905  # words read better than a list of strings
+    """.split()  # words read better than a list of strings
 )
 _MAX_NODES = 100_000
 _MAX_REFERENCES = 50_000

@@ -12,17 +12,17 @@ _BLOCKS = frozenset(
     """
     address article aside blockquote body caption center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header
     hr li main nav ol p pre section table tbody tfoot thead tr ul
-    """.split()  # noqa: SIM905  # words read better than a list of strings
+    """.split()  # words read better than a list of strings
 )
 _PARAGRAPHS = frozenset(
     """
     p h1 h2 h3 h4 h5 h6 ul ol table blockquote dl pre
-    """.split()  # noqa: SIM905  # words read better than a list of strings
+    """.split()  # words read better than a list of strings
 )
 _SILENT = frozenset(
     """
     script style title template
-    """.split()  # noqa: SIM905  # words read better than a list of strings
+    """.split()  # words read better than a list of strings
 )
 _SPACES = re.compile(r"[ \t\n\xa0]+")
 

@@ -17,7 +17,7 @@ _GERMAN = frozenset(
     mal man mehr mein meine mich mir mit mfg morgen nach nicht nichts noch nun nur oder ohne rechner schon sehr seit sich
     sie sind so über um und uns unser unsere unter vielen vom von vor war warum was wenn werden wie wieder wir wird wurde
     zu zum zur
-    """.split()  # noqa: SIM905  # words read better than a list of strings
+    """.split()  # words read better than a list of strings
 )
 _ENGLISH = frozenset(
     """
@@ -25,7 +25,7 @@ _ENGLISH = frozenset(
     for from get had has have he hello help hi how i i'm if in is isn't it its just know me my need no not now of on one
     or our out please regards since so some thank thanks that the their them there they this to today up us was we were
     what when where which who why will with would yes you your
-    """.split()  # noqa: SIM905  # words read better than a list of strings
+    """.split()  # words read better than a list of strings
 )
 
 

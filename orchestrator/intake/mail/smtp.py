@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from orchestrator.accounts.desk import read_own_addresses
 from orchestrator.core.db import Database
 from orchestrator.core.errors import AppError, Unavailable
 from orchestrator.core.settings import Settings
 from orchestrator.intake.batching import IntakeQueue
 from orchestrator.intake.mail.door_guard import DoorGuard
-from orchestrator.tickets.queues import list_all_queues
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,7 @@ MAX_HOPS = 100
 TIMEOUT_SECONDS = 60
 _ADDRESSES_SECONDS = 5.0
 _NULL_PATH = "<>"
+_HANG_UP_ROUNDS = 100
 _STOP_SECONDS = 20.0
 
 
@@ -44,6 +45,7 @@ class SMTPDoor:
         self.database = database
         self.guard = DoorGuard.from_settings(settings)
         self.port = 0
+        self.transports: set[asyncio.WriteTransport] = set()
         self._executor = executor
         self._queue = IntakeQueue(database, settings, door="smtp")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -96,11 +98,22 @@ class SMTPDoor:
             loop.run_forever()
         finally:
             self._server.close()
-            for task in asyncio.all_tasks(loop):
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))
+            loop.run_until_complete(self._hang_up())
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
+
+    async def _hang_up(self) -> None:
+        """End every conversation: its connection and its task. What was acknowledged is stored; the rest comes again."""
+        for transport in tuple(self.transports):
+            transport.abort()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(_HANG_UP_ROUNDS):
+            if not self.transports:
+                return
+            await asyncio.sleep(0.01)
 
     def _tls_context(self) -> ssl.SSLContext | None:
         if self.settings.tls_cert is None or self.settings.tls_key is None:
@@ -120,8 +133,7 @@ class SMTPDoor:
 
     def _read_addresses(self) -> frozenset[str]:
         with self.database.read() as unit:
-            queues = {queue.address for queue in list_all_queues(unit) if queue.address}
-        return frozenset(self.settings.own_addresses) | queues
+            return read_own_addresses(unit) | frozenset(self.settings.own_addresses)
 
     async def take(self, envelope: Envelope) -> str:
         """Store and understand one mail; give the reply. 250 only after the commit."""
@@ -162,6 +174,7 @@ class _Conversation(SMTP):
     def __init__(self, door: SMTPDoor, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext | None) -> None:
         self._door = door
         self._peer: str | None = None
+        self._plain_transport: asyncio.WriteTransport | None = None
         self._refused = False
         super().__init__(
             _Hooks(door), data_size_limit=door.settings.smtp_max_bytes, enable_SMTPUTF8=True, loop=loop, tls_context=context,
@@ -171,13 +184,15 @@ class _Conversation(SMTP):
         )  # fmt: skip
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
         if self._peer is None:
+            self._plain_transport = transport
+            self._door.transports.add(transport)
             peer = str((transport.get_extra_info("peername") or ("",))[0])
             refusal = self._door.guard.admit(peer)
             if refusal is not None:
                 self._refused = True
                 log.warning("smtp connection refused", address=peer, reason=refusal)
-                assert isinstance(transport, asyncio.WriteTransport)
                 transport.write(f"{refusal}\r\n".encode("ascii"))
                 transport.close()
                 return
@@ -192,6 +207,8 @@ class _Conversation(SMTP):
         return None if self._refused else super().eof_received()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._plain_transport is not None:
+            self._door.transports.discard(self._plain_transport)
         if self._refused:
             return
         if self._peer is not None:

@@ -1,6 +1,6 @@
 """Own odd mails: what the parser must read in them."""
 
-# ruff: noqa: E501  # tables of mails read better with one case on one line
+# tables of mails read better with one case on one line
 
 import hashlib
 from datetime import UTC, datetime
