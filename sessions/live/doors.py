@@ -34,6 +34,10 @@ class OpenDoors:
         finally:
             del self._open[key]
 
+    def list_open(self) -> set[Door]:
+        """By which logins, tokens and users somebody is here."""
+        return {door for door, _on_shut in self._open.values()}
+
     def shut(self, *, user_id: str | None = None, login_id: str | None = None, token_id: str | None = None) -> int:
         """Call everybody who came in by this; returns how many that were."""
         count = 0

@@ -7,6 +7,7 @@ domain events after their commit.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar
@@ -95,13 +96,21 @@ class Hub:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._openings = Openings(self)
         self._stopping = False
+        self._running_loop: asyncio.AbstractEventLoop | None = None
+        self.tokens = ChannelTokens(time.monotonic)
 
     # The process.
 
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that everything here belongs to. Raises Unavailable before ``start``."""
+        if self._running_loop is None:
+            raise Unavailable("Remote sessions are not ready yet.")
+        return self._running_loop
+
     async def start(self) -> None:
         """Take up what an earlier life of this process left: suspend, close, continue. The recorder must run."""
-        self._loop = asyncio.get_running_loop()
-        self.tokens = ChannelTokens(self._loop.time)
+        self._running_loop = asyncio.get_running_loop()
         await self.write(lambda unit: begin_process(unit, label=self.label))
         for row, endpoint_id, running in await self.read(lambda unit: list_unclosed(unit, label=self.label)):
             try:
@@ -271,6 +280,10 @@ class Hub:
         agent = await self.read(lambda unit: find_agent(unit, link.introduction))
         held = await self.write(lambda unit: hold_agent(unit, endpoint_id, link.introduction, label=self.label))
         link.endpoint_id, link.holder_epoch = endpoint_id, held.holder_epoch
+        newer = self._links.get(endpoint_id)  # another link of this agent may have come while we waited
+        if newer is not None and newer is not old:
+            self._note_twice(link, newer, endpoint_id)
+            newer.close(CloseCode.SUPERSEDED, "a newer link of this agent")
         if old is not None:
             old.close(CloseCode.SUPERSEDED, "a newer link of this agent")
         self._links[endpoint_id] = link
@@ -288,6 +301,11 @@ class Hub:
         ))
         for session_id in held.running:
             self.spawn(self._openings.take_over(session_id, endpoint_id), f"take over a grant in {session_id}")
+
+    def _note_twice(self, link: AgentLink, other: AgentLink, endpoint_id: str) -> None:
+        if other.instance != link.instance and not other.is_silent:
+            self.spawn(self._insist(lambda unit: note_second_link(unit, endpoint_id, address=link.address, old_address=other.address)),
+                       f"second link of {endpoint_id}")
 
     def _ticket(self, relay: ChannelRelay) -> Resume:
         return Resume(channel_id=relay.channel_id, session_id=relay.session_id, label=self.label,
@@ -359,6 +377,11 @@ class Hub:
     def relays_of(self, session_id: str) -> list[ChannelRelay]:
         """The session's channels that this process holds."""
         return [relay for relay in self._relays.values() if relay.session_id == session_id]
+
+    def list_held_sessions(self) -> set[str]:
+        """Ids of sessions with a channel here, or with a grant that an agent got from here."""
+        running = {relay.session_id for relay in self._relays.values() if not relay.is_over}
+        return running.union(*(link.granted for link in self._links.values()))
 
     async def attach_channel(self, relay: ChannelRelay, resume: ChannelResume) -> ChannelRecorder:
         """See ``RelayOwner``."""

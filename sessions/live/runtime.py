@@ -22,6 +22,7 @@ from sessions.live.certificates import OwnCertificates
 from sessions.live.channels import ChannelAsked, open_channel
 from sessions.live.doors import OpenDoors
 from sessions.live.hub import Hub
+from sessions.live.row_watch import RowWatch
 from sessions.recording.interface import RecorderLimits
 from sessions.recording.writer import RecordWriter
 
@@ -53,6 +54,7 @@ class LiveRuntime:
         self._loop = asyncio.get_running_loop()
         self.recorder.start()
         await self.hub.start()
+        self.hub.spawn(RowWatch(self.hub, self.doors).run(), "rows")
 
     async def stop(self) -> None:
         """Let sockets go, then write what waits."""
