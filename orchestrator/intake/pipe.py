@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 SOCKET_NAME = "intake.sock"
 ANSWER_SECONDS = 120.0
 _READ_SECONDS = 60.0
+_STOP_SECONDS = 10.0
 _MAX_HEAD = 64 * 1024
 _MAX_PATH = 100
 """Bytes that a socket's path may have; longer ones go over the folder's descriptor."""
@@ -53,6 +54,7 @@ class IntakeSocket:
         self._server: asyncio.Server | None = None
         self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
         self._recovery: asyncio.Future[int] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Listen, unless another server does so on this data folder already; then understand what waits."""
@@ -68,11 +70,21 @@ class IntakeSocket:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+            await self._end_connections()
             (self._settings.data_dir / SOCKET_NAME).unlink(missing_ok=True)
             self._server = None
         if self._recovery is not None:
             await self._recovery
             self._recovery = None
+
+    async def _end_connections(self) -> None:
+        """Let the connections that are open finish, and end those that take too long."""
+        await asyncio.sleep(0)  # one that was accepted just now has no task yet
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _recover(self) -> int:
         try:
@@ -82,17 +94,24 @@ class IntakeSocket:
             return 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         try:
             async with self._slots:
                 answer = await self._answer(reader)
                 writer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
                 await writer.drain()
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+        except asyncio.IncompleteReadError as exc:
+            if exc.partial:  # without a byte it was only asked whether anybody listens
+                log.warning("a connection of the pipe command broke off")
+        except (OSError, TimeoutError):
             log.warning("a connection of the pipe command broke off")
         finally:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+            self._tasks.discard(task)
 
     async def _answer(self, reader: asyncio.StreamReader) -> dict[str, Any]:
         try:

@@ -14,6 +14,7 @@ import typer
 import orchestrator.notifications.signalling
 import orchestrator.search.index
 import sessions.listeners
+from orchestrator.accounts.desk import publish_desk_facts
 from orchestrator.core.db import Database
 from orchestrator.core.errors import Unavailable
 from orchestrator.core.events import Events
@@ -61,6 +62,8 @@ def _take_without_server(settings: Settings, raw: bytes, sender: str | None, to:
         listening = Database(settings.sqlalchemy_url, events=events, pool_size=2)
         try:
             database.dispose()
+            with listening.write() as unit:
+                publish_desk_facts(unit, settings)
             return receive_mail(listening, settings, raw, door="pipe", envelope_from=sender, envelope_to=to)
         finally:
             listening.dispose()
