@@ -70,6 +70,8 @@ KEEP_CLOSED_SECONDS = 60.0
 MOST_HANDSHAKES = 512
 USER_SECONDS = 10.0
 LOOK_SECONDS = 1.0
+LOOK = "hub"
+ROWS = "rows"
 RETRIES = 30
 
 Result = TypeVar("Result")
@@ -117,7 +119,7 @@ class Hub:
                 await self._take_up(row, endpoint_id, running=running)
             except AppError as exc:
                 log.error("a channel could not be taken up", channel=row.id, reason=str(exc))
-        self.spawn(self._look(), "hub")
+        self.spawn(self._look(), LOOK)
 
     async def stop(self) -> None:
         """Let every socket go; agents keep their channels for their grace."""
@@ -134,6 +136,11 @@ class Hub:
         task = self._loop.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+
+    def list_missing_work(self) -> list[str]:
+        """Names of the hub's lasting tasks that do not run."""
+        running = {task.get_name() for task in list(self._tasks) if not task.done()}
+        return sorted({LOOK, ROWS} - running)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -21,7 +21,7 @@ from sessions.lifecycle.models import ChannelRow
 from sessions.live.certificates import OwnCertificates
 from sessions.live.channels import ChannelAsked, open_channel
 from sessions.live.doors import OpenDoors
-from sessions.live.hub import Hub
+from sessions.live.hub import ROWS, Hub
 from sessions.live.row_watch import RowWatch
 from sessions.recording.interface import RecorderLimits
 from sessions.recording.writer import RecordWriter
@@ -54,7 +54,7 @@ class LiveRuntime:
         self._loop = asyncio.get_running_loop()
         self.recorder.start()
         await self.hub.start()
-        self.hub.spawn(RowWatch(self.hub, self.doors).run(), "rows")
+        self.hub.spawn(RowWatch(self.hub, self.doors).run(), ROWS)
 
     async def stop(self) -> None:
         """Let sockets go, then write what waits."""
@@ -69,6 +69,11 @@ class LiveRuntime:
         """
         return await self.hub.write(lambda unit: open_channel(
             unit, actor, session_id, kind=kind, columns=columns, rows=rows, label=self.hub.label))
+
+    def state(self) -> str:
+        """``ok`` while the hub looks after links and sessions, else a sentence that begins with ``failed``; for any thread."""
+        missing = self.hub.list_missing_work()
+        return f"failed: not running: {', '.join(missing)}" if missing else "ok"
 
     def check_record(self) -> None:
         """Raise RecordingUnavailable when no new session may be recorded."""

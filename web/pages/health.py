@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from orchestrator.core.errors import AppError, NotFound
+from orchestrator.intake.queries import count_inputs
 from orchestrator.notifications.models import OutgoingMail
 from web.deps import Parts
 from web.services import Services
@@ -61,6 +62,26 @@ def _jobs_state(services: Services) -> str:
     return f"failed: {', '.join(failing)} cannot be taken up" if state == "ok" and failing else state
 
 
+def _smtp_state(services: Services) -> str:
+    """Whether the door for incoming mail answers, where one is wanted."""
+    door = services.smtp_door
+    if door is None:
+        return "not configured" if not services.settings.smtp_listen else "failed: it was never opened"
+    return "ok" if door.is_open else "failed: it has ended"
+
+
+def _intake_state(services: Services) -> str:
+    """Mails that were stored and need a person's look: an alarm, but no reason to send the desk's visitors away."""
+    try:
+        with services.database.read() as unit:
+            counts = count_inputs(unit)
+    except AppError as exc:
+        return f"failed: {exc}"
+    if counts.failed or counts.waiting:
+        return f"failed: {counts.failed} stored mails could not be understood, {counts.waiting} wait"
+    return "ok"
+
+
 @router.get("/readyz", name="health:ready")
 def show_ready(services: Parts) -> JSONResponse:
     """Each part with its state; 503 when one that the desk cannot do without has failed. Mail that cannot leave is
@@ -68,14 +89,17 @@ def show_ready(services: Parts) -> JSONResponse:
     parts = {
         "database": _state(services.database.ping),
         "record": _state(services.live.recorder.check_room),
-        "signals": "ok",
+        "signals": "ok: in memory",
         "jobs": _jobs_state(services),
         "search": services.workers.state_of("search"),
         "disk": _state(lambda: _check_disk(services)),
+        "sessions": services.live.state(),
+        "smtp": _smtp_state(services),
         "mail": _mail_state(services),
+        "intake": _intake_state(services),
     }
-    needed = ("database", "record", "disk", "jobs", "search")
-    ready = all(parts[name] == "ok" for name in needed)
+    needed = ("database", "record", "disk", "jobs", "search", "sessions", "smtp")
+    ready = all(not parts[name].startswith("failed") for name in needed)
     return JSONResponse({"ready": ready, "parts": parts}, status_code=200 if ready else 503)
 
 

@@ -73,6 +73,11 @@ class SMTPDoor:
             await asyncio.get_running_loop().run_in_executor(self._executor, thread.join, _STOP_SECONDS)
         await asyncio.get_running_loop().run_in_executor(self._executor, self._queue.stop, _STOP_SECONDS)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the door's thread still listens; for any thread."""
+        return self._thread is not None and self._thread.is_alive()
+
     def _run(self, outside: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
