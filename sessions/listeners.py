@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, select
 from orchestrator.accounts.actor import SYSTEM, Right, Role, rights_of
 from orchestrator.accounts.events import LoginRevoked, RolesChanged, TokenRevoked, UserDisabled
 from orchestrator.accounts.models import User
+from orchestrator.accounts.queries import actor_for_user
 from orchestrator.core.db import WriteUnit
 from orchestrator.core.events import Events
 from orchestrator.core.signals import Signals
@@ -20,18 +21,20 @@ from orchestrator.customers.events import ApproverWithdrawn, ContactChanged
 from orchestrator.intake.events import OwnLinksSeen
 from orchestrator.notifications.events import MailBounced, MailFailed
 from orchestrator.search.index import touch
-from orchestrator.tickets.events import TicketChanged, TicketClosed, TicketOrganisationChanged
+from orchestrator.tickets.events import QueueChanged, TicketChanged, TicketClosed, TicketOrganisationChanged
 from sessions.consent.bounces import close_unanswered, note_bounce, note_burned
 from sessions.consent.models import ConsentRequest
 from sessions.endpoints.events import EndpointAccepted, EndpointChanged, EndpointDisabled, PresenceChanged
 from sessions.lifecycle.events import SessionChanged, SessionEnded, SessionWarned
 from sessions.lifecycle.models import RemoteSession, SessionState
-from sessions.lifecycle.queries import OPEN, RUNNING
+from sessions.lifecycle.policy import works_on
+from sessions.lifecycle.queries import OPEN, RUNNING, facts_of
 from sessions.lifecycle.reasons import EndReason
 from sessions.lifecycle.service import end_sessions
 from sessions.ports import SessionServices
 
 _ENDING_FIELDS = frozenset({"organisation_id", "contact_id"})
+_REACH_FIELDS = frozenset({"queue_id", "queue", "assignee_id", "assignee", "followers"})
 
 
 def register(events: Events, signals: Signals, services: SessionServices) -> None:
@@ -48,6 +51,7 @@ def register_inside(events: Events) -> None:
     events.inside(TicketOrganisationChanged, lambda unit, event: _end(
         unit, RemoteSession.ticket_id == event.ticket_id, EndReason.TICKET_CHANGED))
     events.inside(TicketChanged, _on_ticket_changed)
+    events.inside(QueueChanged, _on_queue_changed)
     events.inside(UserDisabled, lambda unit, event: _end(
         unit, RemoteSession.technician_id == event.user_id, EndReason.USER_DISABLED))
     events.inside(LoginRevoked, lambda unit, event: _end(
@@ -84,6 +88,21 @@ def _on_roles_changed(unit: WriteUnit, event: RolesChanged) -> None:
 def _on_ticket_changed(unit: WriteUnit, event: TicketChanged) -> None:
     if _ENDING_FIELDS & set(event.fields):
         _end(unit, RemoteSession.ticket_id == event.ticket_id, EndReason.TICKET_CHANGED)
+    elif _REACH_FIELDS & set(event.fields):
+        _end_out_of_reach(unit, RemoteSession.ticket_id == event.ticket_id)
+
+
+def _on_queue_changed(unit: WriteUnit, event: QueueChanged) -> None:
+    if event.user_ids:
+        _end_out_of_reach(unit, RemoteSession.technician_id.in_(event.user_ids))
+
+
+def _end_out_of_reach(unit: WriteUnit, condition: ColumnElement[bool]) -> None:
+    """End what is led by somebody who no longer works in the ticket's queue, nor has or follows the ticket."""
+    for session in unit.db.scalars(select(RemoteSession).where(condition, RemoteSession.state.in_(OPEN)).order_by(RemoteSession.id)).all():
+        technician = actor_for_user(unit, unit.db.get_one(User, session.technician_id))
+        if not works_on(technician, facts_of(unit, session)):
+            end_sessions(unit, SYSTEM, [session.id], EndReason.QUEUE_LEFT)
 
 
 def _on_endpoint_changed(unit: WriteUnit, event: EndpointChanged) -> None:

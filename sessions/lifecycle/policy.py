@@ -31,7 +31,7 @@ class SessionAction(StrEnum):
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
     """What decides. ``granted_scopes`` is empty before a consent; ``administrator``: the OS user may become root;
-    ``link_ids`` are the consent links of this session."""
+    ``link_ids`` are the consent links of this session, ``involved_ids`` the users who have or follow the ticket."""
 
     state: SessionState
     technician_id: str
@@ -42,6 +42,7 @@ class SessionFacts:
     granted_scopes: tuple[str, ...] = ()
     administrator: bool = False
     link_ids: frozenset[str] = frozenset()
+    involved_ids: frozenset[str] = frozenset()
 
 
 class ScopeMissing(Forbidden):
@@ -57,6 +58,11 @@ class ScopeMissing(Forbidden):
 def leads(actor: Actor, facts: SessionFacts) -> bool:
     """Tell whether this is the leading technician."""
     return actor.kind is ActorKind.USER and actor.id == facts.technician_id
+
+
+def works_on(actor: Actor, facts: SessionFacts) -> bool:
+    """Tell whether the session's ticket is this technician's business: by its queue, by having or following it, or by a right."""
+    return facts.queue_id in actor.queue_ids or actor.id in facts.involved_ids or actor.may(Right.ALL_QUEUES)
 
 
 def see_all_sessions(actor: Actor) -> bool:
@@ -92,9 +98,9 @@ def _user_may(actor: Actor, action: SessionAction, facts: SessionFacts) -> bool:
             return actor.may(Right.SESSIONS_READ) and (
                 leading or facts.queue_id in actor.queue_ids or see_all_sessions(actor))
         case SessionAction.ASK_MORE:
-            return leading and actor.may(Right.SESSIONS_REQUEST)
+            return leading and works_on(actor, facts) and actor.may(Right.SESSIONS_REQUEST)
         case SessionAction.OPEN_CHANNEL:
-            return leading and actor.may(Right.CHANNELS_OPEN)
+            return leading and works_on(actor, facts) and actor.may(Right.CHANNELS_OPEN)
         case SessionAction.WATCH:
             return (leading and actor.may(Right.SESSIONS_READ)) or actor.may(Right.WATCH_ALL)
         case SessionAction.REPLAY:

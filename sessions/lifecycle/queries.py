@@ -14,7 +14,7 @@ from orchestrator.audit.chain import read_entries
 from orchestrator.core.db import ReadUnit
 from orchestrator.core.errors import Forbidden, NotFound
 from orchestrator.core.ids import parse_id
-from orchestrator.tickets.models import Ticket
+from orchestrator.tickets.models import Follower, Ticket
 from sessions.consent.models import Consent, ConsentRequest
 from sessions.endpoints.models import Endpoint
 from sessions.lifecycle.models import ChannelRow, RemoteSession, SessionState
@@ -33,7 +33,14 @@ def facts_of(unit: ReadUnit, session: RemoteSession) -> SessionFacts:
         endpoint_id=session.endpoint_id, queue_id=ticket.queue_id,
         responsible_contact_id=endpoint.responsible_id if endpoint.responsible_kind == "contact" else None,
         granted_scopes=tuple(session.granted_scopes or ()), administrator=session.administrator,
+        involved_ids=involved_in(unit, ticket),
     )
+
+
+def involved_in(unit: ReadUnit, ticket: Ticket) -> frozenset[str]:
+    """Return the users who have or follow a ticket."""
+    followers = unit.db.scalars(select(Follower.user_id).where(Follower.ticket_id == ticket.id))
+    return frozenset(followers) | ({ticket.assignee_id} if ticket.assignee_id else frozenset())
 
 
 def get_session(unit: ReadUnit, actor: Actor, session_id: str) -> RemoteSession:

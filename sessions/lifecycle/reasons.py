@@ -25,6 +25,7 @@ class EndReason(StrEnum):
     LOGIN_REVOKED = "login_revoked"
     USER_DISABLED = "user_disabled"
     RIGHT_LOST = "right_lost"
+    QUEUE_LEFT = "queue_left"
     TICKET_CLOSED = "ticket_closed"
     TICKET_CHANGED = "ticket_changed"
     ENDPOINT_DISABLED = "endpoint_disabled"
@@ -50,6 +51,7 @@ SENTENCES: dict[EndReason, str] = {
     EndReason.LOGIN_REVOKED: _("the technician's login was revoked"),
     EndReason.USER_DISABLED: _("the technician's account was disabled"),
     EndReason.RIGHT_LOST: _("the technician's right to lead sessions ended"),
+    EndReason.QUEUE_LEFT: _("the technician does not work in the ticket's queue any more"),
     EndReason.TICKET_CLOSED: _("the ticket was closed"),
     EndReason.TICKET_CHANGED: _("the ticket's organisation or contact changed"),
     EndReason.ENDPOINT_DISABLED: _("the machine was disabled"),

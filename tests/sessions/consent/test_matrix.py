@@ -29,6 +29,7 @@ ACTORS: dict[str, Actor] = {
     "other contact": Actor(ActorKind.CONTACT, "stranger", ""),
     "leading": user("leading", Role.TECHNICIAN),
     "leading, moved out of the queue": user("leading", Role.TECHNICIAN, queues=frozenset()),
+    "leading, out of the queue, follows": user("leading", Role.TECHNICIAN, queues=frozenset()),
     "leading, read-only token": user("leading", Role.TECHNICIAN, rights=frozenset({Right.SESSIONS_READ})),
     "other technician, same queue": user("other", Role.TECHNICIAN),
     "other technician": user("other", Role.TECHNICIAN, queues=frozenset({"elsewhere"})),
@@ -47,7 +48,8 @@ MAY: dict[str, str] = {
     "responsible contact":                 " x    -    -    x    x    x ",
     "other contact":                       " -    -    -    -    -    - ",
     "leading":                             " x    x    x    x    x    x ",
-    "leading, moved out of the queue":     " x    x    x    x    x    x ",
+    "leading, moved out of the queue":     " x    -    -    x    x    x ",
+    "leading, out of the queue, follows":  " x    x    x    x    x    x ",
     "leading, read-only token":            " x    -    -    x    -    - ",
     "other technician, same queue":        " x    -    -    -    -    - ",
     "other technician":                    " -    -    -    -    -    - ",
@@ -61,8 +63,9 @@ COLUMNS = (SessionAction.SEE, SessionAction.ASK_MORE, SessionAction.OPEN_CHANNEL
            SessionAction.END)
 
 
-def facts(state: S = S.LIVE, *, scopes: tuple[str, ...] = ("terminal",), administrator: bool = False) -> SessionFacts:
-    return SessionFacts(state, "leading", "contact", "endpoint", "queue", "responsible", scopes, administrator, frozenset({"link"}))
+def facts(state: S = S.LIVE, *, scopes: tuple[str, ...] = ("terminal",), administrator: bool = False, who: str = "") -> SessionFacts:
+    return SessionFacts(state, "leading", "contact", "endpoint", "queue", "responsible", scopes, administrator, frozenset({"link"}),
+                        frozenset({"leading"} if who.endswith("follows") else ()))
 
 
 @pytest.mark.parametrize("who", list(ACTORS))
@@ -70,7 +73,7 @@ def test_who_may_do_what_is_as_the_table_says_in_every_state(who: str) -> None:
     allowed = {action for action, mark in zip(COLUMNS, MAY[who].split(), strict=True) if mark == "x"}
     assert set(COLUMNS) == set(SessionAction)
     for state in S:
-        assert {action for action in SessionAction if may(ACTORS[who], action, facts(state))} == allowed
+        assert {action for action in SessionAction if may(ACTORS[who], action, facts(state, who=who))} == allowed
 
 
 # One row for each kind: a target, and for every scope whether it covers that channel. What is not "x" must be refused.
@@ -110,7 +113,7 @@ def test_each_channel_needs_its_own_scope_and_this_release_opens_shells_only(row
     for scope, mark in zip(SCOPES, marks.split(), strict=True):
         assert covers((scope,), needed) is (mark == "x"), (kind, scope)
         for (who, actor), state in itertools.product(ACTORS.items(), S):
-            found = outcome(actor, facts(state, scopes=(scope,), administrator=administrator), kind, target)
+            found = outcome(actor, facts(state, scopes=(scope,), administrator=administrator, who=who), kind, target)
             if MAY[who].split()[2] != "x":
                 assert found is Forbidden, (who, state)
             elif kind != "shell":

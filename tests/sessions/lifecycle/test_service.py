@@ -21,7 +21,8 @@ from orchestrator.core.errors import Conflict, Forbidden, NotFound
 from orchestrator.customers.events import ApproverWithdrawn, ContactChanged
 from orchestrator.customers.models import ApproverRight, Contact
 from orchestrator.tickets.events import TicketChanged, TicketClosed, TicketOrganisationChanged
-from orchestrator.tickets.models import Entry, Ticket
+from orchestrator.tickets.models import Entry, Follower, Ticket
+from orchestrator.tickets.queues import remove_member
 from orchestrator.tickets.service import lock_ticket
 from sessions.consent.grants import ConsentOver, SignedGrant, sign_grant
 from sessions.consent.models import Consent, ConsentLink, ConsentRequest
@@ -459,6 +460,21 @@ def test_a_session_is_seen_by_those_whom_the_table_of_rights_names(light_scene: 
             assert list(list_live(unit, actor)) == []
         with pytest.raises(NotFound):
             get_session(unit, SYSTEM, "../etc")
+
+
+@pytest.mark.parametrize("keeps", ["nothing", "assignee", "follower"])
+def test_a_technician_taken_out_of_the_queue_leads_on_only_what_he_has_or_follows(light_scene: Scene, keeps: str) -> None:
+    scene = light_scene
+    session, _ = scene.asked()
+    with scene.database.write() as unit:
+        unit.db.get_one(Ticket, scene.ticket.id).assignee_id = scene.technician.id if keeps == "assignee" else None
+        unit.db.execute(delete(Follower))
+        if keeps == "follower":
+            unit.db.add(Follower(ticket_id=scene.ticket.id, user_id=scene.technician.id))
+        unit.db.flush()
+        remove_member(unit, builders.actor_of(builders.make_user(unit, roles=(Role.ADMINISTRATOR,))), scene.queue.id, scene.technician.id)
+    found = scene.session(session.id)
+    assert (found.state, found.end_reason) == (("cancelled", "queue_left") if keeps == "nothing" else ("requested", ""))
 
 
 def test_the_newest_yes_that_was_not_taken_back_is_what_counts(light_scene: Scene) -> None:
