@@ -21,10 +21,22 @@ def mask_token_links(text: str) -> str:
 
 def _clean(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in entry.items():
-        if isinstance(value, str):
-            masked = mask_token_links(value)
-            entry[key] = masked if key == "exception" else _CONTROL.sub(lambda m: f"\\u{ord(m.group()):04x}", masked)
+        if key == "exception" and isinstance(value, str):  # the only text with lines; each begins with "| ", so that none passes for an entry
+            entry[key] = "\n".join(f"| {_clean_value(line)}" for line in value.split("\n"))
+        elif not key.startswith("_"):
+            entry[key] = _clean_value(value)
     return entry
+
+
+def _clean_value(value: Any) -> Any:
+    """Mask and encode text at any depth; what is neither text nor a collection stays as it is."""
+    if isinstance(value, str):
+        return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", mask_token_links(value))
+    if isinstance(value, dict):
+        return {_clean_value(name): _clean_value(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_clean_value(each) for each in value]
+    return value
 
 
 def configure_logging(log_format: Literal["json", "console"], *, level: int = logging.INFO) -> None:
