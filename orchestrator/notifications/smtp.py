@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import smtplib
 import ssl
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -17,6 +18,8 @@ from email.utils import parseaddr
 from orchestrator.core.settings import Settings
 
 TIMEOUT_SECONDS = 20.0
+TRUST_SECONDS = 600
+"""How long certificates that were read are trusted before they are read again: that takes longer than all else of a mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +96,14 @@ class _Conversation:
 
     def _open(self) -> smtplib.SMTP:
         settings = self._settings
-        context = ssl.create_default_context(cafile=str(settings.smtp_ca) if settings.smtp_ca else None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        kind = functools.partial(smtplib.SMTP_SSL, context=context) if settings.smtp_tls == "tls" else smtplib.SMTP
+        kind = functools.partial(smtplib.SMTP_SSL, context=_trust(settings)) if settings.smtp_tls == "tls" else smtplib.SMTP
         server = kind(settings.smtp_host, settings.smtp_port, local_hostname=self._own_name, timeout=self._timeout_seconds)
         self._server = server
         self._stage = "EHLO"
         server.ehlo_or_helo_if_needed()
         if settings.smtp_tls == "starttls":
             self._stage = "STARTTLS"
-            server.starttls(context=context)
+            server.starttls(context=_trust(settings))
             server.ehlo()
         if settings.smtp_user:
             self._stage = "login"
@@ -130,6 +131,17 @@ class _Conversation:
                 raise DeliveryError(self._stage, _readable(exc.smtp_code, exc.smtp_error), permanent=False) from exc
             case smtplib.SMTPException() | OSError() | ValueError():
                 raise DeliveryError(self._stage, _one_line(str(exc) or type(exc).__name__), permanent=False) from exc
+
+
+def _trust(settings: Settings) -> ssl.SSLContext:
+    return _read_trust(str(settings.smtp_ca) if settings.smtp_ca else None, int(time.monotonic() // TRUST_SECONDS))
+
+
+@functools.lru_cache(maxsize=4)
+def _read_trust(ca_file: str | None, _age: int) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def _check(stage: str, reply: tuple[int, bytes | str]) -> None:
