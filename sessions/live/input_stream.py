@@ -200,6 +200,11 @@ class InputStream:
     def _send_waiting(self) -> list[Order]:
         if not self._attached or self._gated or self._dead or self._rebasing or self._sent >= self.end:
             return []
-        parts = [chunk.data[max(0, self._sent - chunk.start) :] for chunk in self._chunks if chunk.start + len(chunk.data) > self._sent]
+        parts: list[bytes] = []
+        # From the newest back: what was sent and waits for its acknowledgement may be many keys.
+        for chunk in reversed(self._chunks):
+            if chunk.start + len(chunk.data) <= self._sent:
+                break
+            parts.append(chunk.data[max(0, self._sent - chunk.start) :])
         self._sent = self.end
-        return [SendInput(b"".join(parts))] if parts else []
+        return [SendInput(b"".join(reversed(parts)))] if parts else []
