@@ -31,6 +31,7 @@ from agents.protocol.channel_messages import (
 from agents.protocol.errors import MalformedMessage
 from orchestrator.core.errors import AppError
 from sessions.live.agent_socket import AgentAttachment, read_resume, refuse, say_last
+from sessions.live.attach import CREDIT_BYTES, SILENT_SECONDS
 from sessions.live.errors import PositionRefused
 from sessions.live.input_stream import InputStream, KeyboardClosed, KeyboardOpen, Order, SendInput, SendRebase
 from sessions.live.ring import Ring
@@ -103,6 +104,8 @@ class ChannelRelay:
         self._viewers: set[Viewer] = set()
         self._controller: Viewer | None = None
         self._keyboard_client = ""
+        self._absent_from = 0
+        self._absent_until = 0.0
         self._readable = asyncio.Event()
         self._credit = asyncio.Event()
         self._exit: Exit | None = None
@@ -183,10 +186,13 @@ class ChannelRelay:
             if self._over:
                 attachment.send(ChannelRevoke(reason=self.end_reason[:500]))
                 return attachment
+            was_away = self.state is RelayState.AWAY
             self._set_state(RelayState.LIVE)
             self._tell_all(write_message("live"))
             self._obey(orders)
             self._open_keyboard(new_controller=False)
+            if was_away and self._controller is None:
+                self._wait_for_controller(self.ring.end)
             return attachment
 
     def _check_resume(self, resume: ChannelResume) -> tuple[ChannelError, str] | None:
@@ -249,7 +255,9 @@ class ChannelRelay:
         if recorder.state is RecorderState.STALLED or recorder.received_offset - recorder.durable_offset > PENDING_BYTES:
             return False
         controller = self._controller
-        return controller is None or controller.position is None or not controller.position.paces()
+        if controller is None:
+            return self._loop.time() >= self._absent_until or self.ring.end - self._absent_from < CREDIT_BYTES
+        return controller.position is None or not controller.position.paces()
 
     def look_at_reading(self) -> None:
         """Something changed that the agent may be waiting for."""
@@ -382,9 +390,16 @@ class ChannelRelay:
         self._viewers.discard(viewer)
         if self._controller is viewer:
             self._controller = None
+            if viewer.position is not None and not viewer.position.detached:
+                self._wait_for_controller(viewer.position.shown)
         self._credit.set()
         self._tell_watchers()
         self.look_at_reading()
+
+    def _wait_for_controller(self, shown: int) -> None:
+        """A controller that is gone for a moment paces as a silent one does: it shall find everything it misses."""
+        self._absent_from = shown
+        self._absent_until = self._loop.time() + SILENT_SECONDS
 
     def give_keyboard(self, viewer: Viewer) -> None:
         """Another window of the leading technician wants the keyboard."""
@@ -563,6 +578,7 @@ class ChannelRelay:
                 self._agent.look(now)
             for viewer in tuple(self._viewers):
                 viewer.look(now)
+            self.look_at_reading()
             controller = self._controller
             if controller is not None and controller.position is not None:
                 if controller.position.detach_if_silent(now):
