@@ -24,7 +24,7 @@ _SHARED_MAILBOXES = frozenset(
     """
     admin anfrage buchhaltung buero büro edv empfang einkauf hotline info it kontakt mail office post service sekretariat
     support team verwaltung zentrale
-    """.split()  # noqa: SIM905  # words read better than a list of strings
+    """.split()  # words read better than a list of strings
 )
 
 
