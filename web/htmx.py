@@ -15,8 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
 from orchestrator.accounts.actor import Actor
-from orchestrator.core.i18n import Language
-from orchestrator.core.i18n import translator
+from orchestrator.core.i18n import Language, translator
 from web.i18n import build_environment, choose_language
 from web.security import attach_form_cookie, csrf_token_of
 from web.services import services_of

@@ -30,6 +30,7 @@ from orchestrator.knowledge.queries import ArticleDocuments
 from orchestrator.notifications.sealing import prepare_sealing
 from orchestrator.notifications.sender import MailDelivery
 from orchestrator.search.index import SearchIndexing
+from orchestrator.tickets.numbers import check_format
 from orchestrator.tickets.search_source import EntryDocuments, TicketDocuments
 from orchestrator.tickets.waking import TicketWaking
 from sessions.endpoints.search_source import EndpointDocuments
@@ -51,6 +52,7 @@ def search_sources(record_database: Database) -> Sequence[SearchSource]:
 
 def build_services(settings: Settings, *, links: RouteLinks, demo: bool) -> Services:
     """Open and migrate the databases, read the keys, and connect the rooms with each other."""
+    check_format(settings.ticket_number_format)
     prepare_data_folder(settings.data_dir)
     events, signals = Events(), MemorySignals()
     database = Database(settings.sqlalchemy_url, events=events, pool_size=24)

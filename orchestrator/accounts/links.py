@@ -70,9 +70,10 @@ def begin_second_factor(unit: WriteUnit, actor: Actor) -> str:
 def _add_link(unit: WriteUnit, purpose: str, user: User | None, lifetime: timedelta) -> str:
     token = new_secret()
     link_id = new_id()
+    sealed = box_of(unit).seal(new_totp_secret(), label=_label(link_id))
     unit.db.add(OneTimeLink(
         id=link_id, purpose=purpose, user_id=user.id if user is not None else None, token_hash=hash_secret(token),
-        payload={"totp_secret": box_of(unit).seal(new_totp_secret(), label=_label(link_id))}, created_at=unit.now, expires_at=unit.now + lifetime, used_at=None,
+        payload={"totp_secret": sealed}, created_at=unit.now, expires_at=unit.now + lifetime, used_at=None,
     ))
     unit.db.flush()
     return token
