@@ -18,6 +18,7 @@ from orchestrator.core.db import Database
 from orchestrator.core.settings import Settings
 from orchestrator.intake.models import RawInput
 from orchestrator.notifications.models import OutgoingMail
+from orchestrator.notifications.texts import Purpose
 from orchestrator.tickets.models import Ticket
 from tests.benchmarks.figures import Figure, median
 from tests.desk import Desk
@@ -68,7 +69,7 @@ def measure_mails(desk: Desk, settings: Settings, *, door: tuple[str, int], runs
         with database.read() as unit:
             tickets = unit.db.scalar(select(func.count()).select_from(Ticket))
             inputs = unit.db.scalar(select(func.count()).select_from(RawInput))
-            confirmations = unit.db.scalar(select(func.count()).select_from(OutgoingMail).where(OutgoingMail.purpose == "confirmation"))
+            confirmations = unit.db.scalar(select(func.count()).select_from(OutgoingMail).where(OutgoingMail.purpose == Purpose.TICKET_CONFIRMATION))
     finally:
         database.dispose()
     assert inputs == sent, f"{inputs} raw mails of {sent}"
