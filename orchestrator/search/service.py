@@ -146,7 +146,7 @@ def _ranked_ids(unit: ReadUnit, query: Query, must: tuple[str, ...], conditions:
 _FTS = table("search_fts", column("rowid"))
 
 
-def _ranked_on_sqlite(query: Query, must: tuple[str, ...], conditions: list[Any]) -> Select[Any]:
+def _ranked_on_sqlite(query: Query, must: tuple[str, ...], conditions: list[Any]) -> Select[Any, Any, Any, Any]:
     match = text("search_fts match :expression").bindparams(expression=fts5_expression(query, must=must))
     return (
         select(SearchRow.id, SearchRow.kind, SearchRow.ticket_id, literal_column("bm25(search_fts, 6.0, 1.0)").label("score"))
@@ -154,7 +154,7 @@ def _ranked_on_sqlite(query: Query, must: tuple[str, ...], conditions: list[Any]
         .order_by(_FTS.c.rowid.desc()).limit(RANKED))
 
 
-def _ranked_on_postgresql(query: Query, must: tuple[str, ...], conditions: list[Any]) -> Select[Any]:
+def _ranked_on_postgresql(query: Query, must: tuple[str, ...], conditions: list[Any]) -> Select[Any, Any, Any, Any]:
     wanted = func.to_tsquery("simple", bindparam("expression", tsquery_expression(query, must=must)))
     vector: ColumnElement[Any] = literal_column("search_documents.vector")
     newest = (select(SearchRow.id, SearchRow.kind, SearchRow.ticket_id, vector.label("vector")).where(vector.op("@@")(wanted), *conditions)
