@@ -33,8 +33,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory, shell_user: str) -> Generator
         running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Generator[Browser, None, None]:
+    """Chromium, ended with the module: while it runs, an event loop of its own occupies this thread, and no other test may need one."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("needs chromium, which is not here")

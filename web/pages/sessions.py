@@ -38,7 +38,7 @@ from web.services import services_of
 
 router = APIRouter(prefix="/sessions", include_in_schema=False)
 
-FRAGMENTS = {"bar": "bar", "state": "state"}
+FRAGMENTS = {"bar": "bar", "state": "state", "dialogs": "dialogs"}
 Text = Annotated[str, Form(max_length=20_000)]
 
 

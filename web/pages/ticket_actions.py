@@ -74,6 +74,7 @@ def _again(request: Request, parts: Parts, actor: CurrentUser, number: str, comp
 def set_status(request: Request, unit: Writing, actor: CurrentUser, number: str, status: Annotated[str, Form()] = "",
                at_once: Annotated[str, Form()] = "", wait_until: Annotated[str, Form()] = "") -> Response:
     """Change the status; `at_once` is the button that resolves. A time to wait until is in the reader's zone."""
+    actor.require(Right.TICKETS_WRITE)
     ticket = get_ticket(unit, actor, number)
     wanted = at_once or status
     if wanted not in list(Status):

@@ -82,8 +82,20 @@ document.addEventListener("keydown", (event) => {
 const stateNow = () => document.querySelector("[data-session-state]")?.dataset.sessionState;
 const before = stateNow();
 const hasTerminal = Boolean(document.getElementById("terminals"));
+let dialogsOf = before;
+async function renewDialogs(state) {
+  const place = document.getElementById("session-dialogs");
+  if (!place || state === dialogsOf || place.querySelector("dialog[open]")) return;
+  dialogsOf = state;
+  const answer = await fetch(place.dataset.url, { headers: { "HX-Request": "true" } });
+  if (answer.ok) place.replaceChildren(document.createRange().createContextualFragment(await answer.text()));
+  else dialogsOf = before;
+}
+
 document.addEventListener("htmx:after:swap", () => {
   const now = stateNow();
-  if (!now || now === before) return;
+  if (!now) return;
+  if (hasTerminal) renewDialogs(now);
+  if (now === before) return;
   if (!hasTerminal && ["approved", "live", "ended", "denied", "expired", "cancelled"].includes(now)) location.reload();
 });
