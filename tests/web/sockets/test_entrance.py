@@ -24,7 +24,7 @@ from tests import builders
 from tests.web.sockets.program import EVERYTHING, Console, Program, until
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def opened(program: Program) -> tuple[RemoteSession, ChannelRow, Console]:
     """A live session to knock at."""
     return program.shell()
