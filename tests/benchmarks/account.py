@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
-import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
+
+from tests.os_account import shell_account as make_account
 
 
 @contextmanager
 def shell_account() -> Generator[pwd.struct_passwd, None, None]:
     """An account with an empty home, removed afterwards; without root it is the one that runs the bench."""
-    if os.geteuid() != 0:
-        yield pwd.getpwnam(getpass.getuser())
-        return
-    name = f"fwbench{os.getpid()}"
-    subprocess.run(["useradd", "--create-home", "--skel", "/nonexistent", "--home-dir", str(Path("/home", name)), "--shell", "/bin/bash",
-                    "--password", "*", name], check=True, capture_output=True)
-    try:
+    with make_account("bench") as name:
         yield pwd.getpwnam(name)
-    finally:
-        subprocess.run(["userdel", "--force", "--remove", name], check=False, capture_output=True)
 
 
 def login_environment(account: pwd.struct_passwd) -> dict[str, str]:
